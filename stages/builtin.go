@@ -1,0 +1,10 @@
+// Package stages lists the built-in stages. They are ordinary plugins that happen to be
+// linked in: each runs in a process of its own and imports nothing of the engine.
+package stages
+
+import "github.com/so8t/so8t/plugins"
+
+// Builtin returns the built-in stages, in the order of the pipeline.
+func Builtin() []plugins.Stage {
+	return []plugins.Stage{}
+}
