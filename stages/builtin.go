@@ -2,9 +2,14 @@
 // linked in: each runs in a process of its own and imports nothing of the engine.
 package stages
 
-import "github.com/so8t/so8t/plugins"
+import (
+	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/stages/noop"
+)
 
 // Builtin returns the built-in stages, in the order of the pipeline.
 func Builtin() []plugins.Stage {
-	return []plugins.Stage{}
+	return []plugins.Stage{
+		noop.New(),
+	}
 }
