@@ -1,0 +1,70 @@
+package backend
+
+// Kind is how a frozen weight is stored.
+type Kind int
+
+const (
+	// Float32 weights are used as they are, without a copy: the slice must outlive the Weight.
+	Float32 Kind = iota
+	// BFloat16 weights are the upper half of a float32 each.
+	BFloat16
+	// Int8 weights have one float32 scale per row: w[i][j] = scale[i] * code[i][j].
+	Int8
+)
+
+func (k Kind) String() string {
+	switch k {
+	case Float32:
+		return "f32"
+	case BFloat16:
+		return "bf16"
+	case Int8:
+		return "int8"
+	}
+	return "unknown"
+}
+
+// WeightData is a frozen matrix on the host, [Rows = outputs, Cols = inputs] as in safetensors. Exactly the fields of its Kind are set.
+type WeightData struct {
+	Kind       Kind
+	Rows, Cols int
+	F32        []float32
+	BF16       []uint16
+	Int8       []int8
+	Scales     []float32
+}
+
+// Weight is a matrix on the device in whatever storage it has.
+type Weight interface {
+	Kind() Kind
+	Rows() int
+	Cols() int
+}
+
+// Weights makes weight handles.
+type Weights interface {
+	// NewWeight takes a frozen matrix. Host memory of F32, BF16 and Int8 may be aliased, so it can be a mapped file.
+	NewWeight(WeightData) Weight
+	// WeightOf is a trainable matrix seen as a weight: it reads b at every use.
+	WeightOf(b Buffer, rows, cols int) Weight
+	// WeightRows is rows [from, to) of w without copying.
+	WeightRows(w Weight, from, to int) Weight
+	// ReleaseWeight gives back what NewWeight took.
+	ReleaseWeight(Weight)
+}
+
+// Mat is a matrix inside a buffer: element (i, j) is at Off + i*LD + j.
+type Mat struct {
+	Buf     Buffer
+	Off, LD int
+}
+
+// Matmul multiplies. alpha and beta as in BLAS; with beta = 0 the old contents are not read.
+type Matmul interface {
+	// Gemm is C[m,n] = alpha op(A)[m,k] op(B)[k,n] + beta C, op being the transpose when ta or tb is set.
+	Gemm(ta, tb bool, m, n, k int, alpha float64, a, b Mat, beta float64, c Mat)
+	// Linear is y[rows, w.Rows] = x[rows, w.Cols] Wᵀ + beta y.
+	Linear(y, x Buffer, w Weight, rows int, beta float64)
+	// LinearBack is gx[rows, w.Cols] = gy[rows, w.Rows] W + beta gx.
+	LinearBack(gx, gy Buffer, w Weight, rows int, beta float64)
+}
