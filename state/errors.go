@@ -1,0 +1,77 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Errors a caller tells apart with errors.Is.
+var (
+	// ErrNotFound: the record asked for does not exist.
+	ErrNotFound = errors.New("no such record")
+	// ErrNoRun: no run has that id or prefix, or there is none yet.
+	ErrNoRun = errors.New("no such run")
+	// ErrFenced: a newer engine has taken the run over; the write was refused and
+	// whoever tried it should end.
+	ErrFenced = errors.New("a newer engine has taken over this run")
+	// ErrTransition: the record may not go from its outcome to the one written.
+	ErrTransition = errors.New("illegal transition")
+)
+
+// DamagedError says that the state on disk is not what was written.
+type DamagedError struct {
+	Path   string
+	Reason string
+}
+
+func (e *DamagedError) Error() string {
+	return fmt.Sprintf("state %q is damaged: %s (`so8t check` tells more, `so8t check --repair` rebuilds it from the runs' journals)", e.Path, e.Reason)
+}
+
+// TooNewError says that a newer version of the program wrote the state.
+type TooNewError struct {
+	Path             string
+	Found, Supported int // schema versions
+}
+
+func (e *TooNewError) Error() string {
+	return fmt.Sprintf("state %q has schema version %d, this program knows up to %d: use the newer program that wrote it", e.Path, e.Found, e.Supported)
+}
+
+// HeldError says that a live process holds a lock.
+type HeldError struct {
+	What   string // "run 20260102-…"
+	Holder Holder
+}
+
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("%s is held by %s", e.What, e.Holder)
+}
+
+// CannotLockError says that the file system of Path has no locks one can trust.
+type CannotLockError struct {
+	Path       string
+	FileSystem string
+}
+
+func (e *CannotLockError) Error() string {
+	return fmt.Sprintf("%q lies on %s, whose file locks cannot be trusted: set SO8T_STATE to a folder on a local disk", e.Path, e.FileSystem)
+}
+
+// AmbiguousError says that a prefix fits several runs.
+type AmbiguousError struct {
+	Prefix     string
+	Candidates []string // newest first
+}
+
+func (e *AmbiguousError) Error() string {
+	const shown = 5
+	list := e.Candidates
+	more := ""
+	if len(list) > shown {
+		more = fmt.Sprintf(" and %d more", len(list)-shown)
+		list = list[:shown]
+	}
+	return fmt.Sprintf("run %q fits %s%s: type more of it", e.Prefix, strings.Join(list, ", "), more)
+}

@@ -1,0 +1,73 @@
+package state
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Names inside a state folder.
+const (
+	databaseName = "state.db"
+	lockName     = "state.lock"
+	turnName     = "state.turn"
+	runsName     = "runs"
+	locksName    = "locks"
+	journalName  = "events.jsonl"
+	liveName     = "live.json"
+	runLockName  = "lock"
+	stagesName   = "stages"
+)
+
+// RunDir is the folder of a run.
+func RunDir(dir, run string) string { return filepath.Join(dir, runsName, run) }
+
+// StageDir is the folder of an instance's attempts.
+func StageDir(dir, run, instance string) string {
+	return filepath.Join(RunDir(dir, run), stagesName, FolderName(instance))
+}
+
+// AttemptDir is the folder of one attempt: its final name from the start, never reused.
+func AttemptDir(dir, run, instance string, number int) string {
+	return filepath.Join(StageDir(dir, run, instance), strconv.Itoa(number))
+}
+
+// JournalPath is the journal of a run.
+func JournalPath(dir, run string) string { return filepath.Join(RunDir(dir, run), journalName) }
+
+// maxFolderName leaves room below the 255 bytes of common file systems for suffixes.
+const maxFolderName = 120
+
+// FolderName turns an instance ("train[r=8]") into a name that every file system takes:
+// other characters become %XX, and what is too long, or differs from another instance
+// only by case, is told apart by a digest.
+func FolderName(instance string) string {
+	var b strings.Builder
+	exact := true
+	for i := 0; i < len(instance); i++ {
+		c := instance[i]
+		switch {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', strings.IndexByte("_-=,[]", c) >= 0, c == '.' && i > 0 && i < len(instance)-1:
+			b.WriteByte(c)
+		case c >= 'A' && c <= 'Z':
+			b.WriteByte(c)
+			exact = false // Windows and macOS fold case
+		default:
+			const digits = "0123456789abcdef"
+			b.WriteByte('%')
+			b.WriteByte(digits[c>>4])
+			b.WriteByte(digits[c&15])
+		}
+	}
+	name := b.String()
+	if exact && len(name) <= maxFolderName && name != "" {
+		return name
+	}
+	if len(name) > maxFolderName {
+		name = name[:maxFolderName]
+	}
+	sum := sha256.Sum256([]byte(instance))
+	return name + "~" + hex.EncodeToString(sum[:4])
+}

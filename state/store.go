@@ -1,0 +1,91 @@
+package state
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// schemaVersion is that of the database's layout. A change of it comes with a step in
+// migrations.
+const schemaVersion = 1
+
+// Options of a Store.
+type Options struct {
+	// BeforeCommit, when set, is called right before each durable step of an Update:
+	// with "journal …" before the journals are synced and "commit …" before bbolt
+	// commits. An error gives the transaction up.
+	BeforeCommit func(what string) error
+}
+
+// Store is a state folder. It holds no file open but the journals it has written to,
+// and may be used by several goroutines.
+type Store struct {
+	dir  string
+	opts Options
+
+	mu       sync.Mutex
+	guarded  bool                // the database's pages were found sound
+	journals map[string]*journal // by run; guarded by mu
+}
+
+// Open makes the folder when there is none and returns a store on it. It does not keep
+// the database open. A database that is damaged is found by the first transaction.
+func Open(dir string, opts Options) (*Store, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening state: %w", err)
+	}
+	for _, sub := range []string{runsName, locksName} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o777); err != nil {
+			return nil, fmt.Errorf("opening state: %w", err)
+		}
+	}
+	if err := checkFileSystem(dir); err != nil {
+		return nil, err
+	}
+	if err := writeIgnore(dir); err != nil {
+		return nil, fmt.Errorf("opening state: %w", err)
+	}
+	return &Store{dir: dir, opts: opts, journals: map[string]*journal{}}, nil
+}
+
+// writeIgnore keeps the folder out of version control.
+func writeIgnore(dir string) error {
+	path := filepath.Join(dir, ".gitignore")
+	if _, err := os.Lstat(path); err == nil {
+		return nil
+	}
+	return os.WriteFile(path, []byte("*\n"), 0o666)
+}
+
+// Dir is the state folder's absolute path.
+func (s *Store) Dir() string { return s.dir }
+
+// Close closes the journals.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var first error
+	for _, j := range s.journals {
+		if err := j.close(); err != nil && first == nil {
+			first = err
+		}
+	}
+	clear(s.journals)
+	return first
+}
+
+// View calls f with a consistent view. It waits for its turn until ctx ends.
+func (s *Store) View(ctx context.Context, f func(*Tx) error) error {
+	return s.transact(ctx, false, f)
+}
+
+// Update calls f and makes what it changed durable, all or nothing: the journals are
+// synced, then the database commits. When f changes nothing, nothing is written. It
+// waits for its turn until ctx ends, and is not cut off after that.
+func (s *Store) Update(ctx context.Context, f func(*Tx) error) error {
+	return s.transact(ctx, true, f)
+}

@@ -1,0 +1,86 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Stage returns one instance's record; ErrNotFound when there is none.
+func (t *Tx) Stage(run, instance string) (StageRecord, error) {
+	var s StageRecord
+	key, err := textKey(run, instance)
+	if err != nil {
+		return s, err
+	}
+	found, err := t.get(bucketStages, key, &s)
+	if err == nil && !found {
+		err = fmt.Errorf("stage %q of run %q: %w", instance, run, ErrNotFound)
+	}
+	return s, err
+}
+
+// Stages returns the records of a run in the order of its plan; what the plan does not
+// name follows, sorted.
+func (t *Tx) Stages(run string) ([]StageRecord, error) {
+	prefix, err := prefixKey(run)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := t.RunPlan(run)
+	if err != nil {
+		return nil, err
+	}
+	var records []StageRecord
+	err = t.scan(bucketStages, prefix, func(k, v []byte) error {
+		var s StageRecord
+		if err := t.decode(bucketStages, k, v, &s); err != nil {
+			return err
+		}
+		records = append(records, s)
+		return nil
+	})
+	position := make(map[string]int, len(plan.Order))
+	for i, name := range plan.Order {
+		position[name] = i + 1
+	}
+	rank := func(s StageRecord) int {
+		if p := position[s.Instance]; p > 0 {
+			return p
+		}
+		return len(plan.Order) + 1
+	}
+	slices.SortStableFunc(records, func(a, b StageRecord) int { return rank(a) - rank(b) })
+	return records, err
+}
+
+// PutStage stores an instance's record, if its outcome may follow the stored one.
+func (t *Tx) PutStage(s StageRecord) error {
+	what := "stage " + s.Instance
+	if err := t.fenceRun(s.Run, what, s.Epoch); err != nil {
+		return err
+	}
+	old, err := t.Stage(s.Run, s.Instance)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	allowed := stageTransitions[old.Outcome]
+	if old.Outcome != "" && old.Epoch < s.Epoch {
+		allowed = stageReopen
+	}
+	if !slices.Contains(allowed, s.Outcome) {
+		return transitionError(what, old.Outcome, s.Outcome)
+	}
+	return t.putStage(s)
+}
+
+func (t *Tx) putStage(s StageRecord) error {
+	key, err := textKey(s.Run, s.Instance)
+	if err != nil {
+		return err
+	}
+	if err := t.put(bucketStages, key, s); err != nil {
+		return err
+	}
+	return t.log(s.Run, kindStage, fmt.Sprintf("stage %s %s", s.Instance, s.Outcome), s)
+}
