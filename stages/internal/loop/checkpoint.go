@@ -1,0 +1,145 @@
+package loop
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/so8t/so8t/stages/internal/safetensors"
+)
+
+// A checkpoint is a folder with
+//
+//	state.json          what is no tensor
+//	state.safetensors   value.NAME, m.NAME and v.NAME of each parameter (its value and
+//	                    AdamW's first and second moments), best.NAME when an earlier
+//	                    step was better
+//	curve.jsonl, metrics.jsonl   the lines up to its step
+//
+// It is everything that the steps after it depend on. It is taken between two optimiser
+// steps only. Who calls writes it durably (plugins.Attempt.SaveCheckpoint).
+const (
+	stateFile        = "state.json"
+	tensorFile       = "state.safetensors"
+	checkpointFormat = 1
+)
+
+// Facts is what must be the same for a checkpoint to be continued: the backend in use, its
+// threads, and a digest of the settings.
+type Facts map[string]string
+
+// cursor is the part of a run's state that is no tensor.
+type cursor struct {
+	Format int   `json:"format"`
+	Step   int64 `json:"step"` // optimiser steps done
+	// Position counts the rows taken from the endless sequence of epochs.
+	Position int64 `json:"position"`
+	// BestStep is 0 until a validation has run.
+	BestStep int64   `json:"best_step"`
+	BestLoss float64 `json:"best_loss"`
+	// Stale counts the validations since the best one.
+	Stale int             `json:"stale"`
+	Facts Facts           `json:"facts"`
+	Last  json.RawMessage `json:"last"` // the last step's Point
+}
+
+// ErrOtherRun says that a checkpoint belongs to a run with other facts.
+var ErrOtherRun = errors.New("checkpoint of another run")
+
+func (c cursor) check(facts Facts) error {
+	if c.Format != checkpointFormat {
+		return fmt.Errorf("%w: format %d, this version reads %d", ErrOtherRun, c.Format, checkpointFormat)
+	}
+	keys := slices.Sorted(maps.Keys(facts))
+	for k := range c.Facts {
+		if _, ok := facts[k]; !ok {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
+		if c.Facts[k] != facts[k] {
+			return fmt.Errorf("%w: its %s is %q, here it is %q", ErrOtherRun, k, c.Facts[k], facts[k])
+		}
+	}
+	return nil
+}
+
+// snapshot is a checkpoint in memory: host copies, in the order of the parameters.
+type snapshot struct {
+	cursor
+	tensors map[string][]float32
+	shapes  map[string][]int
+}
+
+func (s *snapshot) write(dir string) error {
+	b, err := json.MarshalIndent(s.cursor, "", "  ")
+	if err != nil {
+		return fmt.Errorf("writing checkpoint: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, stateFile), append(b, '\n'), 0o644); err != nil {
+		return fmt.Errorf("writing checkpoint: %w", err)
+	}
+	var ts []safetensors.Tensor
+	for _, name := range slices.Sorted(maps.Keys(s.tensors)) {
+		ts = append(ts, safetensors.FromFloats(name, safetensors.F32, s.shapes[name], s.tensors[name]))
+	}
+	if err := safetensors.Write(filepath.Join(dir, tensorFile), ts, nil); err != nil {
+		return fmt.Errorf("writing checkpoint: %w", err)
+	}
+	return nil
+}
+
+// readSnapshot loads a checkpoint and refuses one of other facts.
+func readSnapshot(dir string, facts Facts) (*snapshot, error) {
+	s := &snapshot{tensors: map[string][]float32{}, shapes: map[string][]int{}}
+	b, err := os.ReadFile(filepath.Join(dir, stateFile))
+	if err == nil {
+		err = json.Unmarshal(b, &s.cursor)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading checkpoint %q: %w", dir, err)
+	}
+	if err := s.check(facts); err != nil {
+		return nil, fmt.Errorf("reading checkpoint %q: %w", dir, err)
+	}
+	set, err := safetensors.Open(filepath.Join(dir, tensorFile))
+	if err != nil {
+		return nil, fmt.Errorf("reading checkpoint: %w", err)
+	}
+	defer set.Close()
+	for _, name := range set.Names() {
+		if s.tensors[name], err = set.Floats(name); err != nil {
+			return nil, fmt.Errorf("reading checkpoint: %w", err)
+		}
+		info, _ := set.Info(name)
+		s.shapes[name] = info.Shape
+	}
+	return s, nil
+}
+
+// take returns a tensor of the checkpoint, which must have n elements.
+func (s *snapshot) take(kind, name string, n int) ([]float32, error) {
+	t, ok := s.tensors[kind+"."+name]
+	if !ok {
+		return nil, fmt.Errorf("reading checkpoint: no tensor %q", kind+"."+name)
+	}
+	if len(t) != n {
+		return nil, fmt.Errorf("reading checkpoint: tensor %q has %d elements, the parameter %d", kind+"."+name, len(t), n)
+	}
+	return t, nil
+}
+
+func (s *snapshot) hasBest() bool {
+	for name := range s.tensors {
+		if strings.HasPrefix(name, "best.") {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,127 @@
+package loop
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// Point is one optimiser step of the curve. Every field is a function of the run's inputs
+// alone: the file of Points is the same bytes whether or not the run was interrupted.
+type Point struct {
+	Step      int64   `json:"step"`  // 1 for the first
+	Epoch     float64 `json:"epoch"` // passes over the rows, after the step
+	Loss      float64 `json:"loss"`  // ce + pet_weight·pet, nats
+	CE        float64 `json:"ce"`    // nats per target token of the window
+	PET       float64 `json:"pet"`   // per triple of the window, before its weight
+	PETWeight float64 `json:"pet_weight"`
+	LR        float64 `json:"lr"`
+	// GradNorm is that of all parameters, before clipping; GateGradNorm that of the gates.
+	GradNorm     float64  `json:"grad_norm"`
+	GateGradNorm float64  `json:"gate_grad_norm,omitempty"`
+	Tokens       int64    `json:"tokens"`  // of the window, prompt included
+	Targets      int64    `json:"targets"` // of the window
+	EvalLoss     *float64 `json:"eval_loss,omitempty"`
+}
+
+// timedPoint is a Point with what depends on the clock.
+type timedPoint struct {
+	Point
+	TokensPerSecond float64 `json:"tokens_per_second"`
+	Seconds         float64 `json:"seconds"` // since the attempt began
+}
+
+const (
+	curveFile   = "curve.jsonl"
+	metricsFile = "metrics.jsonl"
+)
+
+// journal writes the two files of Points. A checkpoint carries copies of both, so that
+// what a killed attempt wrote after its last checkpoint is never seen again.
+type journal struct {
+	curve, metrics *os.File
+}
+
+// openJournal creates both files; from, when not "", is the checkpoint whose lines come first.
+func openJournal(curve, metrics, from string) (*journal, error) {
+	j := &journal{}
+	for _, f := range []struct {
+		into       **os.File
+		path, name string
+	}{{&j.curve, curve, curveFile}, {&j.metrics, metrics, metricsFile}} {
+		file, err := os.OpenFile(f.path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
+		if err == nil && from != "" {
+			err = copyInto(file, filepath.Join(from, f.name))
+		}
+		*f.into = file
+		if err != nil {
+			return nil, fmt.Errorf("opening curve: %w", joinClose(err, j.close()))
+		}
+	}
+	return j, nil
+}
+
+func copyInto(w io.Writer, path string) error {
+	r, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, err = io.Copy(w, r)
+	return err
+}
+
+func (j *journal) append(p timedPoint) error {
+	for _, l := range []struct {
+		to   *os.File
+		line any
+	}{{j.curve, p.Point}, {j.metrics, p}} {
+		b, err := json.Marshal(l.line)
+		if err == nil {
+			_, err = l.to.Write(append(b, '\n'))
+		}
+		if err != nil {
+			return fmt.Errorf("writing curve: %w", err)
+		}
+	}
+	return nil
+}
+
+// copyTo puts what was written so far into a checkpoint's folder.
+func (j *journal) copyTo(dir string) error {
+	for name, f := range map[string]*os.File{curveFile: j.curve, metricsFile: j.metrics} {
+		size, err := f.Seek(0, io.SeekCurrent)
+		if err != nil {
+			return err
+		}
+		w, err := os.Create(filepath.Join(dir, name))
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(w, io.NewSectionReader(f, 0, size))
+		if err := joinClose(err, w.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (j *journal) close() error {
+	var err error
+	for _, f := range []*os.File{j.curve, j.metrics} {
+		if f != nil {
+			err = joinClose(err, f.Close())
+		}
+	}
+	return err
+}
+
+// joinClose keeps the first error of the two.
+func joinClose(err, closing error) error {
+	if err != nil {
+		return err
+	}
+	return closing
+}

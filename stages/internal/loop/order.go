@@ -1,0 +1,58 @@
+package loop
+
+import "slices"
+
+// order is the sequence in which the rows of an epoch are visited: the rows sorted by a
+// hash of (seed, epoch, row), so any position can be found again without replaying a
+// random stream.
+type order struct {
+	seed  uint64
+	rows  int
+	epoch int64
+	perm  []int
+}
+
+func newOrder(seed uint64, rows int) *order { return &order{seed: seed, rows: rows, epoch: -1} }
+
+// row is the index of the row at a position of the endless sequence of epochs.
+func (o *order) row(position int64) int {
+	epoch := position / int64(o.rows)
+	if epoch != o.epoch {
+		o.shuffle(epoch)
+	}
+	return o.perm[position%int64(o.rows)]
+}
+
+func (o *order) shuffle(epoch int64) {
+	type keyed struct {
+		key uint64
+		row int
+	}
+	base := Mix(o.seed, uint64(epoch))
+	ks := make([]keyed, o.rows)
+	for i := range ks {
+		ks[i] = keyed{Mix(base, uint64(i)), i}
+	}
+	slices.SortFunc(ks, func(a, b keyed) int {
+		switch {
+		case a.key < b.key:
+			return -1
+		case a.key > b.key:
+			return 1
+		}
+		return a.row - b.row
+	})
+	o.perm = o.perm[:0]
+	for _, k := range ks {
+		o.perm = append(o.perm, k.row)
+	}
+	o.epoch = epoch
+}
+
+// Mix hashes a word into a seed: splitmix64's finaliser over both (Steele, Lea, Flood 2014).
+func Mix(seed, word uint64) uint64 {
+	z := seed + 0x9e3779b97f4a7c15*(word+1)
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}

@@ -1,0 +1,283 @@
+package loop
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"time"
+
+	"github.com/so8t/so8t/stages/internal/backend"
+	"github.com/so8t/so8t/stages/internal/tensor"
+)
+
+// trainer is a Run under way.
+type trainer struct {
+	run     *Run
+	opt     *optimizer
+	feed    *feed
+	eval    []Batch
+	scope   backend.Scope
+	journal *journal
+	now     func() time.Time
+
+	at   cursor
+	best map[string][]float32 // values at at.BestStep, when KeepBest and it is not the current step
+	last Point
+
+	from    int64 // step that this attempt began at
+	tokens  int64 // seen by this attempt
+	started time.Time
+	saved   time.Time
+}
+
+func (r *Run) begin() (*trainer, error) {
+	t := &trainer{run: r, now: r.Now, at: cursor{Format: checkpointFormat, Facts: maps.Clone(r.Facts)}}
+	if t.now == nil {
+		t.now = time.Now
+	}
+	set := r.Settings
+	err := set.Schedule.check()
+	if err == nil && set.Schedule.Steps < 1 {
+		err = fmt.Errorf("a run of %d steps", set.Schedule.Steps)
+	}
+	if err == nil {
+		err = set.PET.Check()
+	}
+	if err == nil {
+		t.feed, err = newFeed(r.Train, set.Seed, set.Size, set.Accumulation)
+	}
+	if err == nil {
+		t.opt, err = newOptimizer(r.Backend, set.AdamW, r.Model.Groups())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("setting up training: %w", err)
+	}
+	if t.at.Facts == nil {
+		t.at.Facts = Facts{}
+	}
+	if t.at.Facts["settings"], err = r.digest(); err != nil {
+		return nil, err
+	}
+	t.eval = batches(r.Validation, set.Size)
+	t.scope = r.Backend.NewScope()
+	if r.Resume != "" {
+		if err := t.restore(r.Resume); err != nil {
+			t.end()
+			return nil, err
+		}
+	}
+	if t.journal, err = openJournal(r.Curve, r.Metrics, r.Resume); err != nil {
+		t.end()
+		return nil, err
+	}
+	t.from = t.at.Step
+	t.started = t.now()
+	t.saved = t.started
+	return t, nil
+}
+
+func (t *trainer) end() {
+	if t.journal != nil {
+		_ = t.journal.close() // finish has synced what counts
+	}
+	t.scope.End()
+	t.opt.release()
+}
+
+func (t *trainer) done() bool {
+	return t.at.Step >= t.run.Settings.Schedule.Steps || t.endedEarly()
+}
+
+func (t *trainer) endedEarly() bool {
+	p := t.run.Settings.Patience
+	return p > 0 && t.at.Stale >= p && t.at.Step < t.run.Settings.Schedule.Steps
+}
+
+func (t *trainer) stopping() bool {
+	select {
+	case <-t.run.Stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// stop saves and says so.
+func (t *trainer) stop() error {
+	if t.run.Save != nil && t.at.Step > 0 {
+		if err := t.save(); err != nil {
+			return err
+		}
+	}
+	return ErrStopped
+}
+
+// record validates when it is time, and writes the step's line.
+func (t *trainer) record(p Point) error {
+	set := t.run.Settings
+	if len(t.eval) > 0 && (p.Step == set.Schedule.Steps || set.EvalEvery > 0 && p.Step%set.EvalEvery == 0) {
+		loss, err := t.validate()
+		if err != nil {
+			return fmt.Errorf("validating after step %d: %w", p.Step, err)
+		}
+		if math.IsNaN(loss) || math.IsInf(loss, 0) {
+			return &DivergedError{Step: p.Step, What: "the validation loss", Value: loss, Rate: p.LR}
+		}
+		p.EvalLoss = &loss
+		t.judge(loss)
+	}
+	t.last = p
+	seconds := t.now().Sub(t.started).Seconds()
+	rate := 0.0
+	if seconds > 0 {
+		rate = float64(t.tokens) / seconds
+	}
+	if err := t.journal.append(timedPoint{Point: p, TokensPerSecond: rate, Seconds: seconds}); err != nil {
+		return err
+	}
+	if t.run.OnStep != nil {
+		t.run.OnStep(p, rate)
+	}
+	return nil
+}
+
+// validate is the loss per target token over all validation rows.
+func (t *trainer) validate() (float64, error) {
+	sum, targets := 0.0, 0
+	for _, b := range t.eval {
+		ce, _, err := t.run.Model.Losses(t.scope, Pass{Batch: b, CEScale: 1, Step: t.at.Step})
+		if err != nil {
+			return 0, err
+		}
+		sum += ce.Item().F64()
+		t.scope.End()
+		for _, target := range b.Targets {
+			if target >= 0 {
+				targets++
+			}
+		}
+	}
+	if targets == 0 {
+		return 0, fmt.Errorf("no row has a token to predict")
+	}
+	return sum / float64(targets), t.run.Backend.Err()
+}
+
+// judge keeps the best.
+func (t *trainer) judge(loss float64) {
+	if t.at.BestStep > 0 && loss >= t.at.BestLoss {
+		t.at.Stale++
+		return
+	}
+	t.at.BestStep, t.at.BestLoss, t.at.Stale = t.at.Step, loss, 0
+	if t.run.Settings.KeepBest {
+		t.best = map[string][]float32{}
+		for _, p := range t.opt.params {
+			t.best[p.Name] = t.download(p.Tensor().Buffer())
+		}
+	}
+}
+
+// finish leaves the best parameters in the model.
+func (t *trainer) finish() error {
+	if t.run.Settings.KeepBest && t.at.BestStep > 0 && t.at.BestStep != t.at.Step {
+		for _, p := range t.opt.params {
+			t.run.Backend.Upload(p.Tensor().Buffer(), t.best[p.Name])
+		}
+	}
+	t.run.Backend.Sync()
+	if err := t.run.Backend.Err(); err != nil {
+		return fmt.Errorf("finishing training: %w", err)
+	}
+	return nil
+}
+
+func (t *trainer) summary() Summary {
+	s := Summary{
+		Steps: t.at.Step, Loss: t.last.Loss, CE: t.last.CE, PET: t.last.PET, EvalLoss: math.NaN(), BestStep: t.at.BestStep,
+		StartedAt: t.from, EndedEarly: t.endedEarly(), Tokens: t.tokens, Seconds: t.now().Sub(t.started).Seconds(),
+	}
+	switch {
+	case t.run.Settings.KeepBest && t.at.BestStep > 0:
+		s.EvalLoss = t.at.BestLoss
+	case t.last.EvalLoss != nil:
+		s.EvalLoss = *t.last.EvalLoss
+	}
+	return s
+}
+
+func (t *trainer) download(b backend.Buffer) []float32 {
+	h := make([]float32, b.Len())
+	t.run.Backend.Download(h, b)
+	return h
+}
+
+// save writes a checkpoint of the state after the last step.
+func (t *trainer) save() error {
+	s := &snapshot{cursor: t.at, tensors: map[string][]float32{}, shapes: map[string][]int{}}
+	put := func(kind string, p tensor.Param, data []float32) {
+		s.tensors[kind+"."+p.Name] = data
+		s.shapes[kind+"."+p.Name] = p.Tensor().Shape()
+	}
+	for _, p := range t.opt.params {
+		st := p.State.(*moments)
+		put("value", p, t.download(p.Tensor().Buffer()))
+		put("m", p, t.download(st.m))
+		put("v", p, t.download(st.v))
+		if t.best != nil {
+			put("best", p, t.best[p.Name])
+		}
+	}
+	if err := t.run.Backend.Err(); err != nil {
+		return fmt.Errorf("saving step %d: %w", t.at.Step, err)
+	}
+	last, err := json.Marshal(t.last)
+	if err != nil {
+		return fmt.Errorf("saving step %d: %w", t.at.Step, err)
+	}
+	s.Last = last
+	err = t.run.Save(t.at.Step, func(dir string) error {
+		if err := s.write(dir); err != nil {
+			return err
+		}
+		return t.journal.copyTo(dir)
+	})
+	if err != nil {
+		return fmt.Errorf("saving step %d: %w", t.at.Step, err)
+	}
+	t.saved = t.now()
+	return nil
+}
+
+// restore is the inverse of save.
+func (t *trainer) restore(dir string) error {
+	s, err := readSnapshot(dir, t.at.Facts)
+	if err != nil {
+		return err
+	}
+	if s.hasBest() {
+		t.best = map[string][]float32{}
+	}
+	for _, p := range t.opt.params {
+		n := p.Tensor().Size()
+		st := p.State.(*moments)
+		for kind, b := range map[string]backend.Buffer{"value": p.Tensor().Buffer(), "m": st.m, "v": st.v} {
+			data, err := s.take(kind, p.Name, n)
+			if err != nil {
+				return err
+			}
+			t.run.Backend.Upload(b, data)
+		}
+		if t.best != nil {
+			if t.best[p.Name], err = s.take("best", p.Name, n); err != nil {
+				return err
+			}
+		}
+	}
+	t.at = s.cursor
+	if err := json.Unmarshal(s.Last, &t.last); err != nil {
+		return fmt.Errorf("reading checkpoint %q: %w", dir, err)
+	}
+	return t.run.Backend.Err()
+}
