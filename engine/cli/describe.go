@@ -1,0 +1,66 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/so8t/so8t/engine/internal/console"
+	"github.com/so8t/so8t/engine/workflow"
+	"github.com/so8t/so8t/plugins"
+)
+
+// printDescription shows a plugin as a person would look it up: what it takes, what it leaves,
+// what it measures.
+func (a *app) printDescription(d plugins.Description) {
+	style := a.style(a.Out)
+	fmt.Fprintf(a.Out, "%s (%s)  %s\n", d.Name, d.Kind, d.Help)
+	if d.Checkpoints {
+		fmt.Fprintln(a.Out, "writes checkpoints and goes on from them")
+	}
+	fmt.Fprintln(a.Out)
+	t := console.NewTable("WITH", "TYPE", "DEFAULT", "WHAT")
+	for _, f := range workflow.SchemaFields(d.With) {
+		t.Row(f.Path, fieldType(f), defaultText(f), strings.TrimSpace(requiredText(f)+f.Help))
+	}
+	t.Write(a.Out, style)
+	fmt.Fprintln(a.Out)
+	t = console.NewTable("OUTPUT", "TYPE", "WHAT")
+	for _, o := range d.Outputs {
+		what := o.Help
+		if o.Volatile {
+			what += " (differs from run to run)"
+		}
+		t.Row(o.Name, o.MediaType, what)
+	}
+	t.Write(a.Out, style)
+	if len(d.Metrics) == 0 {
+		return
+	}
+	fmt.Fprintln(a.Out)
+	t = console.NewTable("METRIC", "BETTER", "WHAT")
+	for _, m := range d.Metrics {
+		t.Row(m.Name, m.Better, m.Help)
+	}
+	t.Write(a.Out, style)
+}
+
+func fieldType(f workflow.Field) string {
+	if f.Format != "" {
+		return f.Format
+	}
+	return f.Type
+}
+
+func requiredText(f workflow.Field) string {
+	if f.Required {
+		return "required. "
+	}
+	return ""
+}
+
+func defaultText(f workflow.Field) string {
+	if f.Default == nil {
+		return ""
+	}
+	return fmt.Sprint(f.Default)
+}

@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) explainCommand() *cobra.Command {
+	var run string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:     "explain STAGE",
+		Short:   "why a stage ran, was reused, failed, was skipped or blocked",
+		Example: "  so8t explain train\n  so8t explain --run 20260102 'train[r=8]' --json",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			e, err := a.open(engineSettings{})
+			if err != nil {
+				return err
+			}
+			view, err := e.Explain(c.Context(), run, args[0])
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return a.printJSON(view)
+			}
+			fmt.Fprintf(a.Out, "%s: %s\n", view.Instance, view.Outcome)
+			if why := whyText(view); why != "" {
+				fmt.Fprintf(a.Out, "  %s\n", strings.ReplaceAll(why, "\n", "\n  "))
+			}
+			if view.Error != nil {
+				fmt.Fprintf(a.Out, "  %s: %s\n", view.Error.Code, view.Error.Message)
+				if view.Error.Detail != "" {
+					fmt.Fprintf(a.Out, "    %s\n", strings.ReplaceAll(strings.TrimSpace(view.Error.Detail), "\n", "\n    "))
+				}
+			}
+			if len(view.Needs) > 0 {
+				fmt.Fprintf(a.Out, "  depends on %s\n", strings.Join(view.Needs, ", "))
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&run, "run", "", "the run (default: the newest)")
+	c.Flags().BoolVar(&asJSON, "json", false, "JSON on stdout")
+	return c
+}

@@ -1,0 +1,193 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/so8t/so8t/engine"
+	"github.com/so8t/so8t/engine/internal/console"
+)
+
+// watchEvery is how often `status --watch` looks.
+const watchEvery = 500 * time.Millisecond
+
+func (a *app) statusCommand() *cobra.Command {
+	var asJSON, watch bool
+	c := &cobra.Command{
+		Use:   "status [RUN]",
+		Short: "how a run stands: stages, attempts, progress, outputs; also while it runs",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			e, err := a.open(engineSettings{})
+			if err != nil {
+				return err
+			}
+			if watch {
+				return a.watch(c.Context(), e, first(args))
+			}
+			view, err := e.Status(c.Context(), first(args))
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return a.printJSON(view)
+			}
+			fmt.Fprint(a.Out, a.statusText(view))
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "JSON on stdout")
+	c.Flags().BoolVar(&watch, "watch", false, "show it again whenever it changes, until the run ends")
+	return c
+}
+
+// watch shows a run until it is no longer running. On a terminal each picture replaces the last.
+func (a *app) watch(ctx context.Context, e *engine.Engine, run string) error {
+	_, terminal := terminalSize(a.Out)
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	shown := ""
+	for {
+		view, err := e.Status(ctx, run)
+		if err != nil {
+			return err
+		}
+		if text := a.statusText(view); text != shown {
+			if terminal && shown != "" {
+				fmt.Fprintf(a.Out, "\x1b[%dA\x1b[J", strings.Count(shown, "\n"))
+			}
+			fmt.Fprint(a.Out, text)
+			shown = text
+		}
+		if view.State != "running" {
+			return nil
+		}
+		run = view.Run // "latest" must not move to a newer run
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+func (a *app) statusText(v engine.StatusView) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "run %s  %s  %s  started %s", v.Run, v.Workflow, v.State, localTime(v.Started))
+	if took := tookText(v.Started, v.Ended); took != "" {
+		fmt.Fprintf(&b, ", took %s", took)
+	}
+	if v.Engine.Alive {
+		fmt.Fprintf(&b, ", engine pid %d", v.Engine.PID)
+	}
+	b.WriteByte('\n')
+	if v.Parent != "" {
+		fmt.Fprintf(&b, "made from run %s\n", v.Parent)
+	}
+	if v.Note != "" {
+		fmt.Fprintf(&b, "note: %s\n", v.Note)
+	}
+	t := console.NewTable("STAGE", "OUTCOME", "TIME", "DETAIL")
+	for _, s := range v.Stages {
+		t.Row(s.Instance, s.Outcome, stageTime(s), stageDetail(s))
+	}
+	t.Write(&b, a.style(a.Out))
+	return b.String()
+}
+
+// stageTime is how long the last attempt took, or has taken so far.
+func stageTime(s engine.StageView) string {
+	if len(s.Attempts) == 0 {
+		return ""
+	}
+	last := s.Attempts[len(s.Attempts)-1]
+	return tookText(last.Started, last.Ended)
+}
+
+// stageDetail is what is worth knowing of a stage in its present state.
+func stageDetail(s engine.StageView) string {
+	var lines []string
+	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+	switch {
+	case s.Cause != "":
+		add("because of %s", s.Cause)
+	case s.Outcome == "failed" && s.Error != nil:
+		add("%s: %s", s.Error.Code, s.Error.Message)
+	case s.Outcome == "cached":
+		add("from run %s", s.FromRun)
+	case s.Reason != "" && s.Outcome != "pending":
+		add("%s", s.Reason)
+	}
+	if n := len(s.Attempts); n > 0 {
+		last := s.Attempts[n-1]
+		if n > 1 {
+			add("attempt %d", last.Attempt)
+		}
+		if from := last.ResumedFrom; from != nil {
+			add("went on from the checkpoint at step %d of run %s", from.Step, from.Run)
+		}
+		if p := last.Progress; p != nil && s.Outcome == "running" {
+			add("%s", progressText(*p))
+		}
+		if cp := last.Checkpoint; cp != nil && s.Outcome != "succeeded" {
+			add("checkpoint at step %d", cp.Step)
+		}
+	}
+	if text := metricsText(s.Metrics); text != "" {
+		lines = append(lines, text)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func progressText(p engine.ProgressView) string {
+	if p.Total > 0 {
+		return strings.TrimSpace(fmt.Sprintf("%d/%d %s %s", p.Done, p.Total, p.Unit, p.Message))
+	}
+	return strings.TrimSpace(fmt.Sprintf("%d %s %s", p.Done, p.Unit, p.Message))
+}
+
+// metricsShown bounds how many metrics a line of status names; `metrics` has them all.
+const metricsShown = 4
+
+func metricsText(metrics map[string]float64) string {
+	names := make([]string, 0, len(metrics))
+	for name := range metrics {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	var parts []string
+	for _, name := range names[:min(len(names), metricsShown)] {
+		parts = append(parts, fmt.Sprintf("%s %.4g", name, metrics[name]))
+	}
+	if n := len(names) - metricsShown; n > 0 {
+		parts = append(parts, fmt.Sprintf("and %d more", n))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// localTime shows a time of the JSON views in the reader's zone.
+func localTime(text string) string {
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return text
+	}
+	return t.Local().Format("2006-01-02 15:04:05")
+}
+
+// tookText is the time between two times of the JSON views; up to now when the second is "".
+func tookText(from, to string) string {
+	start, err := time.Parse(time.RFC3339Nano, from)
+	if err != nil {
+		return ""
+	}
+	end, err := time.Parse(time.RFC3339Nano, to)
+	if err != nil {
+		end = time.Now()
+	}
+	return console.Duration(end.Sub(start))
+}

@@ -1,0 +1,127 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/so8t/so8t/engine"
+	"github.com/so8t/so8t/engine/workflow"
+)
+
+type problemsView struct {
+	Problems workflow.Problems `json:"problems"`
+}
+
+func (a *app) validateCommand() *cobra.Command {
+	var flags workflowFlags
+	var describe string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "validate [WORKFLOW]",
+		Short: "find all problems of a workflow; no stage runs",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			problems, stages, err := a.validate(c, flags, describe, args)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				if problems == nil {
+					problems = workflow.Problems{}
+				}
+				if err := a.printJSON(problemsView{problems}); err != nil {
+					return err
+				}
+				if len(problems) > 0 {
+					return quietError{exitUsage}
+				}
+				return nil
+			}
+			if len(problems) > 0 {
+				return problems
+			}
+			fmt.Fprintf(a.Err, "no problems in %d stages\n", stages)
+			return nil
+		},
+	}
+	flags.add(c)
+	c.Flags().StringVar(&describe, "describe", "", "take the stages' descriptions from this `file` and start nothing")
+	c.Flags().BoolVar(&asJSON, "json", false, "JSON on stdout")
+	return c
+}
+
+// validate returns what is wrong with a workflow: its text, and, unless descriptions come from
+// a file, what the stages' own checks find.
+func (a *app) validate(c *cobra.Command, flags workflowFlags, describe string, args []string) (workflow.Problems, int, error) {
+	e, err := a.open(engineSettings{})
+	if err != nil {
+		return nil, 0, err
+	}
+	wf, err := a.loadDescribed(e, flags, describe, args)
+	if problems, ok := asProblems(err); ok {
+		return problems, 0, nil
+	}
+	if err != nil || describe != "" {
+		return nil, stageCount(wf), err
+	}
+	err = e.Check(c.Context(), wf)
+	var check *engine.CheckError
+	if errors.As(err, &check) && !check.ResourceMissing() {
+		return checkProblems(check), len(wf.Stages), nil
+	}
+	return nil, len(wf.Stages), err
+}
+
+func stageCount(wf *workflow.Workflow) int {
+	if wf == nil {
+		return 0
+	}
+	return len(wf.Stages)
+}
+
+func asProblems(err error) (workflow.Problems, bool) {
+	var problems workflow.Problems
+	ok := errors.As(err, &problems)
+	return problems, ok
+}
+
+// checkProblems turns what stages found into problems at the place of their fields.
+func checkProblems(check *engine.CheckError) workflow.Problems {
+	var problems workflow.Problems
+	for _, p := range check.Problems {
+		message := fmt.Sprintf("stage %q: %s", p.Instance, p.Message)
+		if p.Field != "" {
+			message = fmt.Sprintf("stage %q, field %q: %s", p.Instance, p.Field, p.Message)
+		}
+		problems = append(problems, workflow.Problem{
+			File: p.File, Line: p.Line, Col: p.Col, Code: p.Code, Message: message, Hint: p.Hint,
+		})
+	}
+	return problems
+}
+
+// loadDescribed is load, with descriptions from a file when one is named.
+func (a *app) loadDescribed(e *engine.Engine, flags workflowFlags, describe string, args []string) (*workflow.Workflow, error) {
+	if describe == "" {
+		return a.load(e, flags, args)
+	}
+	project, err := a.projectDir()
+	if err != nil {
+		return nil, err
+	}
+	path, err := workflowPath(project, args)
+	if err != nil {
+		return nil, err
+	}
+	params, err := flags.values()
+	if err != nil {
+		return nil, err
+	}
+	described, err := workflow.DescribeFile(describe)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("reading descriptions: %w", err)}
+	}
+	return workflow.Load(path, workflow.Options{Root: project, Params: params, Describe: described})
+}

@@ -1,0 +1,110 @@
+package console
+
+import (
+	"time"
+
+	"github.com/so8t/so8t/engine"
+)
+
+// Board is the state of a run as the events so far tell it: one row per instance.
+type Board struct {
+	Run     string
+	State   string // "" until the run has ended
+	Started time.Time
+	rows    []*row
+	index   map[string]*row
+}
+
+type row struct {
+	name    string
+	outcome string
+	reason  string
+	attempt int
+	started time.Time
+	elapsed time.Duration // set when ended
+	done    int64
+	total   int64
+	unit    string
+	message string
+	// first is the first progress of the attempt, from which the rate is taken.
+	first     int64
+	firstTime time.Time
+	lastTime  time.Time
+}
+
+// Apply takes one event in.
+func (b *Board) Apply(e engine.Event) {
+	if e.Kind == engine.RunStarted {
+		b.start(e)
+		return
+	}
+	if e.Kind == engine.RunEnded {
+		b.State = e.Outcome
+		return
+	}
+	r := b.index[e.Instance]
+	if r == nil {
+		return
+	}
+	switch e.Kind {
+	case engine.StageStarted:
+		*r = row{name: r.name, outcome: "running", reason: e.Reason, attempt: e.Attempt, started: e.Time}
+	case engine.Progressed:
+		r.progress(e)
+	case engine.StageEnded:
+		r.outcome, r.elapsed = e.Outcome, e.Elapsed
+		r.reason = e.Reason
+		switch {
+		case e.Error != nil:
+			r.reason = e.Error.Message
+		case e.Cause != "":
+			r.reason = "because of " + e.Cause
+		}
+	}
+}
+
+func (b *Board) start(e engine.Event) {
+	b.Run, b.Started = e.Run, e.Time
+	b.index = make(map[string]*row, len(e.Stages))
+	b.rows = nil
+	for _, name := range e.Stages {
+		r := &row{name: name, outcome: "pending"}
+		b.rows = append(b.rows, r)
+		b.index[name] = r
+	}
+}
+
+func (r *row) progress(e engine.Event) {
+	// A new unit is a new phase of the attempt: its rate starts anew.
+	if r.firstTime.IsZero() || e.Unit != r.unit || e.Done < r.done {
+		r.first, r.firstTime = e.Done, e.Time
+	}
+	r.done, r.total, r.unit, r.message, r.lastTime = e.Done, e.Total, e.Unit, e.Message, e.Time
+}
+
+// rate is units per second since the first progress; 0 while unknown.
+func (r *row) rate() float64 {
+	seconds := r.lastTime.Sub(r.firstTime).Seconds()
+	if seconds <= 0 || r.done <= r.first {
+		return 0
+	}
+	return float64(r.done-r.first) / seconds
+}
+
+// eta is the time left at the present rate; negative while unknown.
+func (r *row) eta() time.Duration {
+	rate := r.rate()
+	if rate == 0 || r.total <= 0 {
+		return -1
+	}
+	return time.Duration(float64(r.total-r.done) / rate * float64(time.Second))
+}
+
+// Counts returns how many instances have each outcome.
+func (b *Board) Counts() map[string]int {
+	counts := map[string]int{}
+	for _, r := range b.rows {
+		counts[r.outcome]++
+	}
+	return counts
+}

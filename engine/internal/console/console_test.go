@@ -1,0 +1,135 @@
+package console
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/so8t/so8t/engine"
+	"github.com/so8t/so8t/engine/workflow"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs; got:\n%s", path, got)
+	}
+}
+
+var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func sampleEvents() []engine.Event {
+	at := func(seconds float64) time.Time { return start.Add(time.Duration(seconds * float64(time.Second))) }
+	return []engine.Event{
+		{Time: at(0), Kind: engine.RunStarted, Run: "20260102-0304-ab", Stages: []string{"data", "train", "日本語の段", "report"}, Jobs: 2},
+		{Time: at(0), Kind: engine.StageEnded, Instance: "data", Outcome: "cached", FromRun: "20260101-1", Reason: "same fingerprint"},
+		{Time: at(1), Kind: engine.StageStarted, Instance: "train", Attempt: 1, Reason: "with.lora.r: 32 → 64"},
+		{Time: at(2), Kind: engine.Progressed, Instance: "train", Attempt: 1, Done: 10, Total: 100, Unit: "step"},
+		{Time: at(2), Kind: engine.Saved, Instance: "train", Attempt: 1, Step: 10},
+		{Time: at(12), Kind: engine.Progressed, Instance: "train", Attempt: 1, Done: 60, Total: 100, Unit: "step", Message: "loss 0.52"},
+		{Time: at(12), Kind: engine.Warned, Instance: "train", Attempt: 1, Message: "3 rows are long"},
+		{Time: at(13), Kind: engine.StageEnded, Instance: "日本語の段", Attempt: 1, Outcome: "failed", Elapsed: time.Second,
+			Error: &engine.Failure{Code: "bad_input", Message: "line 3 is no JSON"}},
+	}
+}
+
+func TestPlain_OneLinePerEvent(t *testing.T) {
+	var out bytes.Buffer
+	p := NewPlain(&out, Style{})
+	for _, e := range sampleEvents() {
+		p.Listen(e)
+	}
+	var text []string
+	for line := range strings.Lines(out.String()) {
+		text = append(text, line[len("15:04:05 "):]) // the clock is the reader's zone
+	}
+	golden(t, "plain.txt", strings.Join(text, ""))
+}
+
+func TestTable_FitsTheTerminal(t *testing.T) {
+	var b Board
+	for _, e := range sampleEvents() {
+		b.Apply(e)
+	}
+	golden(t, "table-100.txt", strings.Join(b.Table(Style{}, 100, 40, start.Add(13*time.Second)), "\n")+"\n")
+	golden(t, "table-60.txt", strings.Join(b.Table(Style{}, 60, 40, start.Add(13*time.Second)), "\n")+"\n")
+}
+
+func TestTable_ManyStagesShowWhatMatters(t *testing.T) {
+	var b Board
+	names := make([]string, 200)
+	for i := range names {
+		names[i] = "s" + strings.Repeat("x", i%3) + string(rune('a'+i%26)) + string(rune('a'+i/26))
+	}
+	b.Apply(engine.Event{Time: start, Kind: engine.RunStarted, Run: "r", Stages: names})
+	b.Apply(engine.Event{Time: start, Kind: engine.StageStarted, Instance: names[150], Attempt: 1})
+	lines := b.Table(Style{}, 80, 12, start)
+	if len(lines) > 12 {
+		t.Fatalf("%d lines for a terminal of 12", len(lines))
+	}
+	if !strings.Contains(strings.Join(lines, "\n"), names[150]) {
+		t.Errorf("the running stage is not shown:\n%s", strings.Join(lines, "\n"))
+	}
+}
+
+func TestProblems_PointAtTheColumn(t *testing.T) {
+	var out bytes.Buffer
+	Problems(&out, Style{}, workflow.Problems{
+		{File: "w.yaml", Line: 12, Col: 5, Code: "unknown-key", Message: `unknown key "lorra"`, Hint: `did you mean "lora"?`, Excerpt: "    lorra: { r: 8 }"},
+		{File: "w.yaml", Line: 3, Col: 9, Code: "wrong-type", Message: "日本 is wrong", Excerpt: `  日本語: "あ" x`},
+		{Code: "missing-param", Message: `parameter "base" is missing`},
+		{File: "w.yaml", Line: 4, Col: 3, Code: "cycle", Message: "stages depend on each other", Path: []string{"a", "b", "a"}, Excerpt: "  a:"},
+	})
+	golden(t, "problems.txt", out.String())
+}
+
+func TestGraph(t *testing.T) {
+	g := Graph{Name: "demo", Nodes: []GraphNode{
+		{ID: "data", Uses: "data"},
+		{ID: "base", Uses: "base", Level: 1, Needs: []string{"data"}},
+		{ID: "train", Uses: "train", Level: 2, Needs: []string{"data", "base"}},
+		{ID: "bake", Uses: "bake", Level: 3, Needs: []string{"base", "train"}},
+		{ID: "eval", Uses: "./eval.py", Level: 4, Needs: []string{"data", "bake"}, Outcome: "failed"},
+		{ID: "alone", Uses: "noop"},
+	}}
+	var out bytes.Buffer
+	ASCII(&out, Style{}, g)
+	golden(t, "graph.txt", out.String())
+	out.Reset()
+	DOT(&out, g)
+	golden(t, "graph.dot", out.String())
+	out.Reset()
+	Mermaid(&out, g)
+	golden(t, "graph.mmd", out.String())
+}
+
+func TestLive_ErasesWhatItDrew(t *testing.T) {
+	var out bytes.Buffer
+	l := NewLive(&out, Style{}, func() (int, int) { return 80, 24 })
+	for _, e := range sampleEvents() {
+		l.Listen(e)
+	}
+	l.Close()
+	if !strings.Contains(out.String(), "warning: train: 3 rows are long\n") {
+		t.Errorf("the warning does not stay above the table: %q", out.String())
+	}
+	if !strings.HasSuffix(out.String(), "\x1b[J") || !strings.Contains(out.String(), "train") {
+		t.Errorf("the table is not the last thing on the screen")
+	}
+}

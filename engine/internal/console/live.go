@@ -1,0 +1,107 @@
+package console
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/so8t/so8t/engine"
+)
+
+// Live keeps a table of the stages on a terminal and redraws it in place. Warnings, failures
+// and checkpoints of note are written above it and stay.
+type Live struct {
+	out   io.Writer
+	style Style
+	size  func() (columns, rows int)
+	now   func() time.Time
+
+	mu    sync.Mutex
+	board Board
+	lines int // how many lines of the table stand on the screen
+	stop  chan struct{}
+	done  sync.WaitGroup
+}
+
+// NewLive starts redrawing; Close ends it and leaves the last state on the screen.
+// size says how large the terminal is at the moment.
+func NewLive(out io.Writer, style Style, size func() (columns, rows int)) *Live {
+	l := &Live{out: out, style: style, size: size, now: time.Now, stop: make(chan struct{})}
+	l.done.Add(1)
+	go l.redraw(time.NewTicker(100 * time.Millisecond))
+	return l
+}
+
+func (l *Live) redraw(tick *time.Ticker) {
+	defer l.done.Done()
+	defer tick.Stop()
+	for {
+		select {
+		case <-l.stop:
+			return
+		case <-tick.C:
+			l.mu.Lock()
+			l.draw()
+			l.mu.Unlock()
+		}
+	}
+}
+
+// Listen takes one event in.
+func (l *Live) Listen(e engine.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.board.Apply(e)
+	switch {
+	case e.Kind == engine.Warned:
+		l.above(l.style.paint(yellow, "warning: ") + e.Instance + ": " + e.Message)
+	case e.Kind == engine.Logged && (e.Level == "warn" || e.Level == "error"):
+		l.above(l.style.paint(grey, e.Instance+" | ") + e.Message)
+	case e.Kind == engine.StageEnded && e.Error != nil:
+		l.above(e.Instance + " " + EndText(e, l.style))
+	}
+}
+
+// Close draws the final state and stops.
+func (l *Live) Close() {
+	close(l.stop)
+	l.done.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.draw()
+}
+
+// above writes a line that stays, over the table.
+func (l *Live) above(text string) {
+	l.erase()
+	fmt.Fprintln(l.out, text)
+	l.draw()
+}
+
+func (l *Live) erase() {
+	if l.lines > 0 {
+		fmt.Fprintf(l.out, "\x1b[%dA\x1b[J", l.lines)
+		l.lines = 0
+	}
+}
+
+// draw replaces the table on the screen in one write, so that it does not flicker.
+func (l *Live) draw() {
+	if l.board.rows == nil {
+		return
+	}
+	columns, rows := l.size()
+	table := l.board.Table(l.style, columns, rows-2, l.now())
+	var b strings.Builder
+	if l.lines > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA", l.lines)
+	}
+	for _, line := range table {
+		b.WriteString("\r" + line + "\x1b[K\n")
+	}
+	b.WriteString("\x1b[J")
+	l.lines = len(table)
+	_, _ = io.WriteString(l.out, b.String())
+}
