@@ -1,0 +1,139 @@
+package phi3
+
+import (
+	"fmt"
+	"math"
+)
+
+// Config is what config.json says about a model that this package can run: every
+// field that changes the result, and nothing else.
+type Config struct {
+	Hidden       int // C
+	Layers       int
+	Heads        int // H, query heads
+	KVHeads      int // K, key-value heads; each serves H/K query heads
+	HeadDim      int // D
+	Intermediate int // I
+	Vocab        int // V
+
+	MaxPositions         int
+	OriginalMaxPositions int // longest sequence with the short rotary factors
+
+	RMSEps        float64
+	RopeTheta     float64
+	PartialRotary float64 // share of D that is rotated
+	Rope          *LongRope
+
+	TiedEmbeddings bool
+	// SlidingWindow is kept as it stands; it never binds (0 = absent).
+	SlidingWindow int
+
+	BOS, Pad  int   // -1 = absent
+	EOS       []int // first is the one of config.json's single form
+	DType     string
+	InitRange float64
+
+	// Unrecognised are keys of config.json that are neither understood nor known to
+	// be harmless, sorted: something to warn about.
+	Unrecognised []string
+}
+
+// LongRope divides the rotary frequencies by one factor per pair: Short up to
+// OriginalMaxPositions, Long beyond. AttentionFactor multiplies cos and sin in both.
+type LongRope struct {
+	Short, Long     []float64
+	AttentionFactor float64
+}
+
+// RotaryDim is the number of leading channels of each head that are rotated.
+func (c *Config) RotaryDim() int { return int(float64(c.HeadDim) * c.PartialRotary) }
+
+// QKVOut is the number of rows of the fused projection: Q, then K, then V.
+func (c *Config) QKVOut() int { return (c.Heads + 2*c.KVHeads) * c.HeadDim }
+
+// AttnOut is the number of columns of o_proj: all query heads side by side.
+func (c *Config) AttnOut() int { return c.Heads * c.HeadDim }
+
+// DefaultAttentionFactor is LongRoPE's sqrt(1 + ln(max/original)/ln(original)).
+func DefaultAttentionFactor(maxPositions, original int) float64 {
+	if maxPositions <= original {
+		return 1
+	}
+	scale := float64(maxPositions) / float64(original)
+	return math.Sqrt(1 + math.Log(scale)/math.Log(float64(original)))
+}
+
+// problems says everything that makes the numbers impossible together.
+func (c *Config) problems() (out []string) {
+	bad := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	for _, f := range []struct {
+		name  string
+		value int
+	}{
+		{"hidden_size", c.Hidden}, {"num_hidden_layers", c.Layers}, {"num_attention_heads", c.Heads},
+		{"num_key_value_heads", c.KVHeads}, {"head_dim", c.HeadDim}, {"intermediate_size", c.Intermediate},
+		{"vocab_size", c.Vocab}, {"max_position_embeddings", c.MaxPositions},
+		{"original_max_position_embeddings", c.OriginalMaxPositions},
+	} {
+		if f.value <= 0 || f.value > math.MaxInt32 {
+			bad("%s is %d; it must be between 1 and 2³¹", f.name, f.value)
+		}
+	}
+	if out != nil {
+		return out // ratios below would divide by zero
+	}
+	if c.Heads%c.KVHeads != 0 {
+		bad("num_attention_heads %d is not a multiple of num_key_value_heads %d", c.Heads, c.KVHeads)
+	}
+	if !(c.RMSEps > 0) || c.RMSEps > 1 {
+		bad("rms_norm_eps is %v; it must be a small positive number", c.RMSEps)
+	}
+	if !(c.RopeTheta > 1) || math.IsInf(c.RopeTheta, 0) {
+		bad("rope_theta is %v; it must be above 1", c.RopeTheta)
+	}
+	if !(c.PartialRotary > 0 && c.PartialRotary <= 1) {
+		bad("partial_rotary_factor is %v; it must be above 0 and at most 1", c.PartialRotary)
+	} else if c.RotaryDim() < 2 || c.RotaryDim()%2 != 0 {
+		bad("head_dim %d × partial_rotary_factor %v = %d rotary channels; an even number is needed", c.HeadDim, c.PartialRotary, c.RotaryDim())
+	}
+	if c.SlidingWindow > 0 && c.SlidingWindow < c.MaxPositions {
+		bad("sliding_window %d is below max_position_embeddings %d: windowed attention is not supported; use a model with full attention, or set max_position_embeddings to %d to use it up to there",
+			c.SlidingWindow, c.MaxPositions, c.SlidingWindow)
+	}
+	return append(out, c.ropeProblems()...)
+}
+
+func (c *Config) ropeProblems() (out []string) {
+	bad := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	if c.Rope == nil {
+		return nil
+	}
+	if c.OriginalMaxPositions > c.MaxPositions {
+		bad("original_max_position_embeddings %d is above max_position_embeddings %d", c.OriginalMaxPositions, c.MaxPositions)
+	}
+	if !(c.Rope.AttentionFactor > 0) || math.IsInf(c.Rope.AttentionFactor, 0) {
+		bad("rope scaling's attention factor is %v; it must be positive", c.Rope.AttentionFactor)
+	}
+	for _, f := range []struct {
+		name   string
+		values []float64
+	}{{"short_factor", c.Rope.Short}, {"long_factor", c.Rope.Long}} {
+		if len(f.values) != c.RotaryDim()/2 {
+			bad("rope scaling's %s has %d values; %d rotary channels need %d", f.name, len(f.values), c.RotaryDim(), c.RotaryDim()/2)
+		}
+		for i, v := range f.values {
+			if !(v > 0) || math.IsInf(v, 0) {
+				bad("rope scaling's %s[%d] is %v; factors are positive", f.name, i, v)
+			}
+		}
+	}
+	return out
+}
+
+// initStd is the standard deviation of a fresh tensor.
+func (c *Config) initStd(t Tensor) float64 {
+	if t.Role == RoleLinear && (t.Name == moduleName(t.Layer, O) || t.Name == moduleName(t.Layer, Down)) {
+		return c.InitRange / math.Sqrt(float64(2*c.Layers))
+	}
+	return c.InitRange
+}

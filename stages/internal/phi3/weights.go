@@ -1,0 +1,192 @@
+package phi3
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/so8t/so8t/stages/internal/backend"
+)
+
+// Storage is how the frozen linear weights are kept in memory.
+type Storage string
+
+const (
+	// StoreNative keeps a tensor as the file has it where the backend can use that
+	// (f32, bf16), without a copy; anything else becomes f32.
+	StoreNative Storage = "native"
+	StoreF32    Storage = "f32"
+	StoreBF16   Storage = "bf16"
+	// StoreInt8 quantises the four projections row-wise; the rest stays native.
+	StoreInt8 Storage = "int8"
+)
+
+// Storages lists the choices.
+var Storages = []Storage{StoreNative, StoreF32, StoreBF16, StoreInt8}
+
+// Weights is a model on the host. Matrices may alias the source: keep it open.
+type Weights struct {
+	Config *Config
+	Embed  backend.WeightData // [V, C]
+	Layers []LayerWeights
+	Norm   []float32          // [C]
+	Head   backend.WeightData // [V, C]; the same memory as Embed when tied
+}
+
+// LayerWeights is one decoder layer.
+type LayerWeights struct {
+	InputNorm []float32          // [C]
+	QKV       backend.WeightData // [(H+2K)·D, C]: Q rows, K rows, V rows
+	O         backend.WeightData // [C, H·D]
+	PostNorm  []float32          // [C]
+	GateUp    backend.WeightData // [2I, C]: gate rows, up rows
+	Down      backend.WeightData // [C, I]
+}
+
+// Module returns a projection by name.
+func (l *LayerWeights) Module(name string) *backend.WeightData {
+	switch name {
+	case QKV:
+		return &l.QKV
+	case O:
+		return &l.O
+	case GateUp:
+		return &l.GateUp
+	case Down:
+		return &l.Down
+	}
+	panic("phi3: no module " + name)
+}
+
+// Load reads a model. The source has been checked (CheckTensors).
+func Load(c *Config, s Source, store Storage) (*Weights, error) {
+	w := &Weights{Config: c, Layers: make([]LayerWeights, c.Layers)}
+	plain := store
+	if store == StoreInt8 {
+		plain = StoreNative
+	}
+	for _, t := range c.Tensors() {
+		var err error
+		switch t.Role {
+		case RoleEmbedding:
+			w.Embed, err = loadMatrix(s, t, plain)
+		case RoleHead:
+			w.Head, err = loadMatrix(s, t, plain)
+		case RoleNorm:
+			err = w.loadNorm(s, t)
+		case RoleLinear:
+			err = w.loadLinear(s, t, store)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("loading model: %w", err)
+		}
+	}
+	if c.TiedEmbeddings {
+		w.Head = w.Embed
+	}
+	return w, nil
+}
+
+func (w *Weights) loadNorm(s Source, t Tensor) error {
+	gain := make([]float32, t.Len())
+	if err := s.ReadFloats(t.Name, 0, gain); err != nil {
+		return err
+	}
+	switch t.Name {
+	case normName:
+		w.Norm = gain
+	case inputNormName(t.Layer):
+		w.Layers[t.Layer].InputNorm = gain
+	default:
+		w.Layers[t.Layer].PostNorm = gain
+	}
+	return nil
+}
+
+func (w *Weights) loadLinear(s Source, t Tensor, store Storage) error {
+	for _, module := range Modules {
+		if t.Name == moduleName(t.Layer, module) {
+			m, err := loadMatrix(s, t, store)
+			*w.Layers[t.Layer].Module(module) = m
+			return err
+		}
+	}
+	return fmt.Errorf("tensor %q has no place in the model", t.Name)
+}
+
+func loadMatrix(s Source, t Tensor, store Storage) (backend.WeightData, error) {
+	d := backend.WeightData{Kind: backend.Float32, Rows: t.Shape[0], Cols: t.Shape[1]}
+	if v, ok := s.(viewer); ok && (store == StoreNative || store == StoreF32 || store == StoreBF16) {
+		dtype, raw, ok := v.View(t.Name)
+		switch {
+		case ok && dtype == "F32" && store != StoreBF16:
+			d.F32 = viewF32(raw)
+		case ok && dtype == "BF16" && store != StoreF32:
+			d.Kind, d.BF16 = backend.BFloat16, viewBF16(raw)
+		}
+		if d.F32 != nil || d.BF16 != nil {
+			return d, nil
+		}
+	}
+	switch store {
+	case StoreInt8:
+		return loadInt8(s, t)
+	case StoreBF16:
+		return loadBF16(s, t)
+	}
+	d.Kind, d.F32 = backend.Float32, make([]float32, t.Len())
+	return d, s.ReadFloats(t.Name, 0, d.F32)
+}
+
+// loadBF16 rounds to nearest, ties to even, a row at a time.
+func loadBF16(s Source, t Tensor) (backend.WeightData, error) {
+	rows, cols := t.Shape[0], t.Shape[1]
+	d := backend.WeightData{Kind: backend.BFloat16, Rows: rows, Cols: cols, BF16: make([]uint16, rows*cols)}
+	row := make([]float32, cols)
+	for r := range rows {
+		if err := s.ReadFloats(t.Name, r*cols, row); err != nil {
+			return d, err
+		}
+		for c, v := range row {
+			bits := math.Float32bits(v)
+			if v != v {
+				d.BF16[r*cols+c] = uint16(bits>>16) | 0x40 // stays a NaN
+				continue
+			}
+			d.BF16[r*cols+c] = uint16((bits + 0x7fff + (bits>>16)&1) >> 16)
+		}
+	}
+	return d, nil
+}
+
+// loadInt8 quantises row by row: scale = absmax/127, code = round-half-even(w/scale)
+// within ±127; a zero row has scale 0.
+func loadInt8(s Source, t Tensor) (backend.WeightData, error) {
+	rows, cols := t.Shape[0], t.Shape[1]
+	d := backend.WeightData{Kind: backend.Int8, Rows: rows, Cols: cols, Int8: make([]int8, rows*cols), Scales: make([]float32, rows)}
+	row := make([]float32, cols)
+	for r := range rows {
+		if err := s.ReadFloats(t.Name, r*cols, row); err != nil {
+			return d, err
+		}
+		d.Scales[r] = QuantizeInt8(d.Int8[r*cols:][:cols], row)
+	}
+	return d, nil
+}
+
+// QuantizeInt8 fills codes from one row and returns its scale.
+func QuantizeInt8(codes []int8, row []float32) float32 {
+	var top float32
+	for _, v := range row {
+		top = max(top, max(v, -v))
+	}
+	scale := top / 127
+	if scale == 0 {
+		clear(codes)
+		return 0
+	}
+	for i, v := range row {
+		q := math.RoundToEven(float64(v / scale))
+		codes[i] = int8(min(127, max(-127, q)))
+	}
+	return scale
+}

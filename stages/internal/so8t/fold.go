@@ -1,0 +1,57 @@
+package so8t
+
+import "fmt"
+
+// FoldRows multiplies consecutive rows of W by the gate that follows the layer, in
+// place: W'[8n+j,:] = Σ_i R_n[i,j] W[8n+i,:], that is blockdiag(R)ᵀ·W. The rows of
+// w are those of the blocks in r; a caller that streams passes chunks of whole
+// blocks. w: [8·len(r), cols]. Sums run in float64.
+func FoldRows(r []Matrix, w []float32, cols int) error {
+	if cols <= 0 || len(w) != Block*len(r)*cols {
+		return fmt.Errorf("folding gate: %d values for %d blocks of 8 rows with %d columns", len(w), len(r), cols)
+	}
+	var in [Block]float64
+	for n := range r {
+		rows := w[n*Block*cols:][:Block*cols]
+		for c := range cols {
+			for i := range Block {
+				in[i] = float64(rows[i*cols+c])
+			}
+			for j := range Block {
+				sum := 0.0
+				for i := range Block {
+					sum += r[n][i*Block+j] * in[i]
+				}
+				rows[j*cols+c] = float32(sum)
+			}
+		}
+	}
+	return nil
+}
+
+// MergeRows adds a LoRA adapter to rows [first, first+n) of a weight, in place:
+// W + scale·B·A with f64 sums, one rounding at the end. w: [n, in] rows of W,
+// a: [rank, in], b: [n, rank] the same rows of B.
+func MergeRows(w, a, b []float32, in, rank int, scale float64) error {
+	if in <= 0 || rank <= 0 || len(w)%in != 0 || len(a) != rank*in || len(b) != len(w)/in*rank {
+		return fmt.Errorf("merging adapter: sizes W %d, A %d, B %d do not fit input %d, rank %d", len(w), len(a), len(b), in, rank)
+	}
+	delta := make([]float64, in)
+	for row := range len(w) / in {
+		clear(delta)
+		for k := range rank {
+			f := scale * float64(b[row*rank+k])
+			if f == 0 {
+				continue
+			}
+			for c, v := range a[k*in:][:in] {
+				delta[c] += f * float64(v)
+			}
+		}
+		for c := range delta {
+			i := row*in + c
+			w[i] = float32(float64(w[i]) + delta[c])
+		}
+	}
+	return nil
+}
