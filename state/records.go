@@ -85,7 +85,7 @@ type StageRecord struct {
 	Ended       time.Time               `json:"ended,omitzero"`
 	Error       *ErrorRecord            `json:"error,omitempty"`
 	Outputs     map[string]OutputRecord `json:"outputs,omitempty"`
-	Metrics     map[string]float64      `json:"metrics,omitempty"`
+	Metrics     Metrics                 `json:"metrics,omitempty"`
 }
 
 // Change is one part of a fingerprint that differs from an earlier one.
@@ -167,7 +167,7 @@ type CacheEntry struct {
 	Instance    string                  `json:"instance"`
 	Attempt     int                     `json:"attempt"`
 	Outputs     map[string]OutputRecord `json:"outputs,omitempty"`
-	Metrics     map[string]float64      `json:"metrics,omitempty"`
+	Metrics     Metrics                 `json:"metrics,omitempty"`
 	Parts       []Part                  `json:"parts,omitempty"`
 	Time        time.Time               `json:"time"`
 }

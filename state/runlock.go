@@ -1,8 +1,13 @@
 package state
 
 import (
-	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -35,40 +40,108 @@ func (h Holder) String() string {
 	return text
 }
 
-// Self describes this process as a holder. command is what the user typed.
-func Self(command, run string) Holder { return Holder{} }
+// Self describes this process as a holder. command is what the user typed; run may be "".
+func Self(command, run string) Holder {
+	pid := os.Getpid()
+	start, _ := ProcessStart(pid) // 0 where the system does not say
+	host, _ := os.Hostname()
+	return Holder{
+		PID: pid, Start: start, BootID: BootID(), PIDNS: pidNamespace(),
+		Host: host, Command: command, Run: run, Since: time.Now().UTC().Truncate(time.Second),
+	}
+}
 
 // RunLock is held by the engine of a run for its life; the system releases it when the
 // process dies, however that happens.
-type RunLock struct{}
+type RunLock struct{ file *os.File }
 
 // LockRun takes the lock of a run, making the run's folder when there is none, and
 // writes holder into it. When another process has it: *HeldError.
-func LockRun(dir, run string, holder Holder) (*RunLock, error) { return nil, nil }
+func LockRun(dir, run string, holder Holder) (*RunLock, error) {
+	path := filepath.Join(RunDir(dir, run), runLockName)
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return nil, fmt.Errorf("locking run %q: %w", run, err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
+	if err != nil {
+		return nil, fmt.Errorf("locking run %q: %w", run, err)
+	}
+	got, err := tryOwn(f)
+	if err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("locking run %q: %w", run, err)
+	}
+	if !got {
+		held := &HeldError{What: "run " + run, Holder: readHolder(f)}
+		_ = f.Close()
+		return nil, held
+	}
+	if err := writeHolder(f, holder); err != nil {
+		disownAndClose(f)
+		return nil, fmt.Errorf("locking run %q: %w", run, err)
+	}
+	return &RunLock{file: f}, nil
+}
 
-// Release gives the lock up.
-func (l *RunLock) Release() error { return nil }
+// Release gives the lock up. The file stays: it is never replaced, so that whoever has
+// it open looks at the same lock.
+func (l *RunLock) Release() error {
+	if l.file == nil {
+		return nil
+	}
+	err := disown(l.file)
+	if closeErr := l.file.Close(); err == nil {
+		err = closeErr
+	}
+	l.file = nil
+	return err
+}
 
 // Query tells whether an engine holds the run's lock, and which. It takes nothing, so it
 // never gets in an engine's way. Without a lock file nobody is alive.
-func Query(dir, run string) (holder Holder, alive bool, err error) { return Holder{}, false, nil }
-
-// FingerprintLock is held while a fingerprint is worked on.
-type FingerprintLock struct{}
-
-// LockFingerprint waits until no other process works on the fingerprint, or ctx ends.
-// onWait, when set, is called once with the process waited for.
-func LockFingerprint(ctx context.Context, dir, fingerprint string, holder Holder, onWait func(Holder)) (*FingerprintLock, error) {
-	return nil, nil
+func Query(dir, run string) (holder Holder, alive bool, err error) {
+	f, err := os.Open(filepath.Join(RunDir(dir, run), runLockName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return Holder{}, false, nil
+	}
+	if err != nil {
+		return Holder{}, false, fmt.Errorf("looking at the lock of run %q: %w", run, err)
+	}
+	defer f.Close()
+	owned, err := isOwned(f)
+	if err != nil {
+		return Holder{}, false, fmt.Errorf("looking at the lock of run %q: %w", run, err)
+	}
+	return readHolder(f), owned, nil
 }
 
-// Release gives the lock up.
-func (l *FingerprintLock) Release() error { return nil }
+// maxHolder bounds the file of a lock, whose command line comes from outside.
+const maxHolder = 64 << 10
 
-// ProcessStart returns when a process of this system started, in the system's own unit
-// (Linux: clock ticks since boot), so that a pid used again is told apart. It fails
-// when there is no such process.
-func ProcessStart(pid int) (uint64, error) { return 0, nil }
+// writeHolder puts the holder into its file: one write, then the rest of a longer former
+// one is cut off; a reader in between sees JSON followed by garbage, see readHolder.
+func writeHolder(f *os.File, h Holder) error {
+	doc, err := json.Marshal(h)
+	if err != nil {
+		return err
+	}
+	doc = append(doc, '\n')
+	if _, err := f.WriteAt(doc, 0); err != nil {
+		return err
+	}
+	return f.Truncate(int64(len(doc)))
+}
 
-// BootID tells one boot of this machine from the next; "" where the system has none.
-func BootID() string { return "" }
+// readHolder returns the zero Holder when the file says nothing (yet).
+func readHolder(f *os.File) Holder {
+	var h Holder
+	if err := json.NewDecoder(io.NewSectionReader(f, 0, maxHolder)).Decode(&h); err != nil {
+		return Holder{}
+	}
+	return h
+}
+
+func disownAndClose(f *os.File) {
+	_ = disown(f)
+	_ = f.Close()
+}

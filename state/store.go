@@ -8,10 +8,6 @@ import (
 	"sync"
 )
 
-// schemaVersion is that of the database's layout. A change of it comes with a step in
-// migrations.
-const schemaVersion = 1
-
 // Options of a Store.
 type Options struct {
 	// BeforeCommit, when set, is called right before each durable step of an Update:
@@ -25,6 +21,9 @@ type Options struct {
 type Store struct {
 	dir  string
 	opts Options
+	// schema and migrations are this program's; tests have others.
+	schema     int
+	migrations map[int]func(*Tx) error
 
 	mu       sync.Mutex
 	guarded  bool                // the database's pages were found sound
@@ -49,7 +48,7 @@ func Open(dir string, opts Options) (*Store, error) {
 	if err := writeIgnore(dir); err != nil {
 		return nil, fmt.Errorf("opening state: %w", err)
 	}
-	return &Store{dir: dir, opts: opts, journals: map[string]*journal{}}, nil
+	return &Store{dir: dir, opts: opts, schema: schemaVersion, migrations: migrations, journals: map[string]*journal{}}, nil
 }
 
 // writeIgnore keeps the folder out of version control.

@@ -4,70 +4,227 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"time"
 
 	"go.etcd.io/bbolt"
 )
 
+// transact runs f in one transaction, in the order: database exists, turn, sound pages,
+// schema, f, journals, commit.
 func (s *Store) transact(ctx context.Context, write bool, f func(*Tx) error) error {
+	if _, err := os.Lstat(s.databasePath()); errors.Is(err, fs.ErrNotExist) {
+		if err := s.create(ctx); err != nil {
+			return err
+		}
+	}
+	err := s.locked(ctx, write, f)
+	var old *needsMigration
+	if errors.As(err, &old) {
+		if err := s.migrate(ctx, old.from); err != nil {
+			return err
+		}
+		err = s.locked(ctx, write, f)
+	}
+	return err
+}
+
+func (s *Store) locked(ctx context.Context, write bool, f func(*Tx) error) error {
 	release, err := s.takeTurn(ctx, write)
 	if err != nil {
 		return err
 	}
 	defer release()
-	path := filepath.Join(s.dir, databaseName)
-	if !write {
-		if err := s.ready(ctx, path); err != nil {
-			return err
-		}
-	} else if err := s.prepare(path); err != nil {
+	if err := s.guard(); err != nil {
 		return err
 	}
+	return s.withDatabase(ctx, write, func(t *Tx) error {
+		if err := s.checkSchema(t); err != nil {
+			return err
+		}
+		return f(t)
+	})
+}
+
+// withDatabase opens the database, runs f in a transaction and closes it. The caller
+// holds the state's lock.
+func (s *Store) withDatabase(ctx context.Context, write bool, f func(*Tx) error) (err error) {
 	// A page that is not there is SIGBUS, which ends the process, unless this
-	// goroutine asks for a panic; Tx.touch and guardPanic turn it into an error.
+	// goroutine asks for a panic instead; soundly and Tx.touch make that an error.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	db, err := openDatabase(ctx, path, !write)
+	db, err := openDatabase(ctx, s.databasePath(), write)
 	if err != nil {
 		return err
 	}
-	err = s.inDatabase(db, path, write, f)
-	if closeErr := db.close(isDamaged(err)); err == nil {
-		err = closeErr
-	}
+	finished := false
+	defer func() {
+		// When f panics, that is a bug of the caller's, and goes on after this.
+		if closeErr := db.close(isDamaged(err)); finished && err == nil {
+			err = closeErr
+		}
+	}()
+	err = s.inTransaction(db, write, f)
+	finished = true
 	return err
 }
 
-// ready makes sure that a reader finds a sound database of this version.
-func (s *Store) ready(ctx context.Context, path string) error { return nil }
-
-// prepare makes the database when there is none, and migrates an older one.
-func (s *Store) prepare(path string) error { return nil }
-
-func (s *Store) inDatabase(db *database, path string, write bool, f func(*Tx) error) error {
-	return errors.New("not yet")
+func (s *Store) inTransaction(db *database, write bool, f func(*Tx) error) (err error) {
+	t := &Tx{path: db.path}
+	err = soundly(db.path, func() error {
+		t.bolt, err = db.bolt.Begin(write)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("beginning a transaction: %w", err)
+	}
+	ended := false
+	defer func() {
+		if !ended {
+			// Nothing was changed, or nothing of it counts.
+			_ = soundly(db.path, t.bolt.Rollback)
+		}
+	}()
+	if err := f(t); err != nil || !write || !t.dirty {
+		return err
+	}
+	if err := s.writeJournals(t); err != nil {
+		return err
+	}
+	if err := s.beforeCommit("commit " + t.what); err != nil {
+		return err
+	}
+	ended = true
+	if err := soundly(db.path, t.bolt.Commit); err != nil {
+		return fmt.Errorf("committing %s: %w", t.what, err)
+	}
+	return nil
 }
 
+func (s *Store) beforeCommit(what string) error {
+	if s.opts.BeforeCommit == nil {
+		return nil
+	}
+	return s.opts.BeforeCommit(what)
+}
+
+// writeJournals appends what the transaction changed to the journals of its runs.
+func (s *Store) writeJournals(t *Tx) error {
+	if len(t.lines) == 0 {
+		return nil
+	}
+	if err := s.beforeCommit("journal " + t.what); err != nil {
+		return err
+	}
+	var order []string
+	byRun := map[string][]journalEntry{}
+	for _, e := range t.lines {
+		if byRun[e.run] == nil {
+			order = append(order, e.run)
+		}
+		byRun[e.run] = append(byRun[e.run], e)
+	}
+	for _, run := range order {
+		j, err := s.journal(run)
+		if err != nil {
+			return err
+		}
+		if err := j.append(byRun[run], true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// database is an open bbolt file.
 type database struct {
+	path string
 	bolt *bbolt.DB
 	file *os.File
+	read bool
 }
 
-func openDatabase(ctx context.Context, path string, readOnly bool) (*database, error) {
-	return nil, fmt.Errorf("not yet %v", time.Second)
+// openDatabase opens the file at path. The caller holds the state's lock, so bbolt's own
+// is free, unless a foreign program looks at the file: then it waits until ctx ends.
+func openDatabase(ctx context.Context, path string, write bool) (*database, error) {
+	db := &database{path: path, read: !write}
+	options := &bbolt.Options{
+		ReadOnly:     !write,
+		FreelistType: bbolt.FreelistMapType,
+		NoStatistics: true,
+		Timeout:      foreignWait,
+		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
+			// Never made here: see create.
+			f, err := os.OpenFile(name, flag&^os.O_CREATE, mode)
+			db.file = f
+			return f, err
+		},
+	}
+	for {
+		err := soundly(path, func() (err error) {
+			db.bolt, err = bbolt.Open(path, 0o666, options)
+			return err
+		})
+		switch {
+		case err == nil:
+			return db, nil
+		case errors.Is(err, bbolt.ErrTimeout):
+			if ctx.Err() != nil {
+				return nil, fmt.Errorf("waiting for state %q: %w", path, ctx.Err())
+			}
+			continue
+		}
+		if isDamaged(err) && db.file != nil {
+			// bbolt panicked and keeps the file, and with it its lock, open.
+			_ = db.file.Close()
+		}
+		var pathErr *fs.PathError
+		if isDamaged(err) || errors.As(err, &pathErr) {
+			return nil, err
+		}
+		return nil, &DamagedError{Path: path, Reason: err.Error()}
+	}
 }
 
-func (d *database) close(damaged bool) error { return nil }
+// close closes the file. After damage bbolt may still hold its own mutexes, and its
+// Close would wait for ever: then only the file is closed, and the mapping is left to
+// the end of the process.
+func (d *database) close(damaged bool) error {
+	if damaged {
+		if err := d.file.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+			return err
+		}
+		return nil
+	}
+	if d.read {
+		// bbolt leaves the release of a shared lock to the closing of the file. A
+		// child that is being started at this moment has a copy of it until exec.
+		_ = unlockFile(d.file)
+	}
+	return soundly(d.path, d.bolt.Close)
+}
+
+// soundly runs a function of bbolt and turns its panics into *DamagedError.
+func soundly(path string, f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &DamagedError{Path: path, Reason: panicReason(p)}
+		}
+	}()
+	return f()
+}
+
+func panicReason(p any) string {
+	if fault, ok := p.(interface{ Addr() uintptr }); ok {
+		return fmt.Sprintf("a page of it cannot be read (fault at %#x)", fault.Addr())
+	}
+	return fmt.Sprint(p)
+}
 
 func isDamaged(err error) bool {
 	var d *DamagedError
 	return errors.As(err, &d)
 }
 
-func panicReason(p any) string { return fmt.Sprint(p) }
-
-func (s *Store) takeTurn(ctx context.Context, write bool) (func(), error) { return nil, nil }
-
-func checkFileSystem(dir string) error { return nil }
+func (s *Store) databasePath() string { return filepath.Join(s.dir, databaseName) }

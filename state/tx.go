@@ -23,14 +23,7 @@ type Tx struct {
 
 // touch runs f, which reads or writes pages, and turns what bbolt does on a damaged
 // file (a panic, a fault in mapped memory) into an error.
-func (t *Tx) touch(f func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = &DamagedError{Path: t.path, Reason: panicReason(p)}
-		}
-	}()
-	return f()
-}
+func (t *Tx) touch(f func() error) error { return soundly(t.path, f) }
 
 // get fills record with the value of key; false when there is none.
 func (t *Tx) get(bucket, key []byte, record any) (found bool, err error) {
