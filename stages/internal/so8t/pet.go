@@ -13,7 +13,7 @@ const PETEps = 1e-8
 // A triple is valid when its three tokens belong to the same segment (≥ 0; -1 is
 // padding); v is the mean square of that segment's own states and is constant for
 // the gradient, so that a packed row equals separate ones; N is the number of
-// triples of the whole accumulation window, passed in. Segments are contiguous.
+// triples of the whole accumulation window, passed in.
 //
 // h: [T, d]. Returns the sum over this row divided by N·d, and, when grad is not
 // nil, adds its gradient to grad [T, d].
@@ -22,32 +22,18 @@ func PET(h []float64, d int, segments []int32, triples int, grad []float64) floa
 		return 0
 	}
 	norm := 1 / (float64(triples) * float64(d))
+	squares, tokens := meanSquares(h, d, segments)
 	total := 0.0
-	for lo := 0; lo < len(segments); {
-		hi := lo + 1
-		for hi < len(segments) && segments[hi] == segments[lo] {
-			hi++
+	for t := range len(segments) {
+		if !validTriple(segments, t) {
+			continue
 		}
-		if segments[lo] >= 0 && hi-lo >= 3 {
-			total += petSegment(h, d, lo, hi, norm, grad)
-		}
-		lo = hi
-	}
-	return total
-}
-
-func petSegment(h []float64, d, lo, hi int, norm float64, grad []float64) float64 {
-	square := 0.0
-	for _, v := range h[lo*d : hi*d] {
-		square += v * v
-	}
-	w := norm / (6*square/float64((hi-lo)*d) + PETEps)
-	sum := 0.0
-	for t := lo; t+2 < hi; t++ {
+		id := segments[t]
+		w := norm / (6*squares[id]/float64(tokens[id]*d) + PETEps)
 		for c := range d {
 			i := t*d + c
 			d2 := h[i+2*d] - 2*h[i+d] + h[i]
-			sum += w * d2 * d2
+			total += w * d2 * d2
 			if grad != nil {
 				g := 2 * w * d2
 				grad[i] += g
@@ -56,15 +42,33 @@ func petSegment(h []float64, d, lo, hi int, norm float64, grad []float64) float6
 			}
 		}
 	}
-	return sum
+	return total
+}
+
+// meanSquares returns Σ h² and the number of tokens of every segment.
+func meanSquares(h []float64, d int, segments []int32) (squares map[int32]float64, tokens map[int32]int) {
+	squares, tokens = map[int32]float64{}, map[int32]int{}
+	for t, id := range segments {
+		sum := 0.0
+		for _, v := range h[t*d : (t+1)*d] {
+			sum += v * v
+		}
+		squares[id] += sum
+		tokens[id]++
+	}
+	return squares, tokens
+}
+
+func validTriple(segments []int32, t int) bool {
+	return t+2 < len(segments) && segments[t] >= 0 && segments[t+1] == segments[t] && segments[t+2] == segments[t]
 }
 
 // Triples counts the valid triples of one row: what the callers add up over the
 // accumulation window to get PET's N.
 func Triples(segments []int32) int {
 	n := 0
-	for t := 0; t+2 < len(segments); t++ {
-		if s := segments[t]; s >= 0 && segments[t+1] == s && segments[t+2] == s {
+	for t := range segments {
+		if validTriple(segments, t) {
 			n++
 		}
 	}
