@@ -1,9 +1,15 @@
 // Package cpu is the backend on the host's processor: own kernels in C (chosen by instruction set at run time), OpenBLAS for matrix products when
 // one is found, plain Go when built without cgo, and a float64 reference for tests.
+//
+// One machine[T] does the bookkeeping, splits work over threads and calls a table of kernels; the tables differ: goKernels[T] is complete and
+// plain, the C tables replace its entries for float32. Work is split over rows, columns, heads or segments only, never inside a sum, so the
+// bits do not depend on the number of threads.
 package cpu
 
 import (
-	"errors"
+	"fmt"
+	"os"
+	"runtime"
 
 	"github.com/so8t/so8t/stages/internal/backend"
 )
@@ -18,10 +24,56 @@ type Options struct {
 	Kernels string
 }
 
-// Open makes the float32 backend.
+// Open makes the float32 backend. It fails when something asked for by name is not there.
 func Open(o Options) (backend.Backend, error) {
-	return nil, errors.New("opening the cpu backend: not written yet")
+	if o.Threads <= 0 {
+		o.Threads = runtime.GOMAXPROCS(0)
+	}
+	if o.Kernels == "" {
+		o.Kernels = os.Getenv("SO8T_KERNELS")
+	}
+	if o.BLAS == "" {
+		o.BLAS = os.Getenv("SO8T_BLAS")
+	}
+	m := newMachine[float32](o.Threads)
+	m.info = backend.Info{Name: "cpu", Device: "go", BLAS: "own", Threads: o.Threads, Bits: 32}
+	m.k = goKernels[float32]()
+	if o.Kernels != "go" {
+		name, err := nativeKernels(&m.k, o.Kernels)
+		if err != nil {
+			m.Close()
+			return nil, fmt.Errorf("opening the cpu backend: %w", err)
+		}
+		m.info.Device = name
+	}
+	if o.BLAS != "none" {
+		if err := m.useBLAS(o.BLAS); err != nil {
+			m.Close()
+			return nil, fmt.Errorf("opening the cpu backend: %w", err)
+		}
+	}
+	return m, nil
+}
+
+// useBLAS replaces the matrix product by a library's. An empty path searches and is content with nothing.
+func (m *machine[T]) useBLAS(path string) error {
+	lib, err := openBLAS(path, m.pool.threads)
+	if err != nil || lib == nil {
+		return err
+	}
+	gemm, ok := any(lib.gemm).(gemmFunc[T])
+	if !ok {
+		return fmt.Errorf("using %s: it has no product of this precision", lib.path)
+	}
+	m.k.wholeGemm = gemm
+	m.info.BLAS, m.info.Version = lib.path, lib.version
+	return nil
 }
 
 // OpenReference makes the float64 backend in plain Go: slow, one thread, for tests.
-func OpenReference() backend.Backend { return nil }
+func OpenReference() backend.Backend {
+	m := newMachine[float64](1)
+	m.info = backend.Info{Name: "cpu-reference", Device: "go", BLAS: "own", Threads: 1, Bits: 64}
+	m.k = goKernels[float64]()
+	return m
+}

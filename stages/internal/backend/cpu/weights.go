@@ -1,0 +1,89 @@
+package cpu
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/so8t/so8t/stages/internal/backend"
+)
+
+// weight is a [rows, cols] matrix; exactly one of the storages is set.
+type weight[T real] struct {
+	kind       backend.Kind
+	rows, cols int
+	full       []T
+	bf16       []uint16
+	int8       []int8
+	scales     []float32 // of int8 rows
+}
+
+func (w *weight[T]) Kind() backend.Kind { return w.kind }
+func (w *weight[T]) Rows() int          { return w.rows }
+func (w *weight[T]) Cols() int          { return w.cols }
+
+func (m *machine[T]) NewWeight(d backend.WeightData) backend.Weight {
+	w := &weight[T]{kind: d.Kind, rows: d.Rows, cols: d.Cols, bf16: d.BF16, int8: d.Int8, scales: d.Scales}
+	n := len(d.F32) + len(d.BF16) + len(d.Int8)
+	if n != d.Rows*d.Cols || (d.Kind == backend.Int8 && len(d.Scales) != d.Rows) {
+		m.Fail(fmt.Errorf("taking a %s weight: %d numbers for %dx%d", d.Kind, n, d.Rows, d.Cols))
+	}
+	if d.Kind == backend.Float32 {
+		if same, ok := any(d.F32).([]T); ok {
+			w.full = same
+		} else {
+			w.full = make([]T, n)
+			convert(w.full, d.F32)
+		}
+	}
+	return w
+}
+
+func (m *machine[T]) WeightOf(b backend.Buffer, rows, cols int) backend.Weight {
+	return &weight[T]{kind: backend.Float32, rows: rows, cols: cols, full: data[T](b)}
+}
+
+func (m *machine[T]) WeightRows(v backend.Weight, from, to int) backend.Weight {
+	w := *asWeight[T](v)
+	w.rows = to - from
+	cut := func(n int) (int, int) { return from * n, to * n }
+	i, j := cut(w.cols)
+	switch w.kind {
+	case backend.Float32:
+		w.full = w.full[i:j]
+	case backend.BFloat16:
+		w.bf16 = w.bf16[i:j]
+	case backend.Int8:
+		w.int8, w.scales = w.int8[i:j], w.scales[from:to]
+	}
+	return &w
+}
+
+func (m *machine[T]) ReleaseWeight(backend.Weight) {}
+
+func asWeight[T real](v backend.Weight) *weight[T] {
+	w, ok := v.(*weight[T])
+	if !ok {
+		panic("weight of another backend")
+	}
+	return w
+}
+
+// widen writes rows [from, to) as plain numbers.
+func (w *weight[T]) widen(dst []T, from, to int) {
+	n := w.cols
+	switch w.kind {
+	case backend.Float32:
+		copy(dst, w.full[from*n:to*n])
+	case backend.BFloat16:
+		for i, v := range w.bf16[from*n : to*n] {
+			dst[i] = T(math.Float32frombits(uint32(v) << 16))
+		}
+	case backend.Int8:
+		for r := from; r < to; r++ {
+			s := T(w.scales[r])
+			for i, v := range w.int8[r*n : (r+1)*n] {
+				dst[(r-from)*n+i] = s * T(v)
+			}
+		}
+	}
+}
