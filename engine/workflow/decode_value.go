@@ -1,0 +1,210 @@
+package workflow
+
+import "strings"
+
+// scope is what references mean at some place.
+type scope struct {
+	matrix map[string]*Value
+	// anyMatrix: the stage's axes are not known; nothing is said about them.
+	anyMatrix bool
+	stage     *Stage // gathers references to outputs
+}
+
+// value turns a node into a value: scalars resolved, parameters put in. allowed says which
+// references may stand in it. A value with a problem is broken, the rest around it is not.
+func (d *document) value(n *node, sc scope, allowed namespaces) *Value {
+	v := &Value{Pos: n.pos, Kind: broken}
+	if n.broken {
+		return v
+	}
+	switch n.kind {
+	case sequenceNode:
+		v.Kind = List
+		v.Items = make([]*Value, len(n.items))
+		for i, item := range n.items {
+			v.Items[i] = d.value(item, sc, allowed)
+		}
+	case mappingNode:
+		v.Kind = Map
+		for _, p := range d.entries(n) {
+			if d.plainKey(p.key) {
+				v.Fields = append(v.Fields, Field{p.key.text, p.key.pos, d.value(p.value, sc, allowed)})
+			}
+		}
+	default:
+		d.scalarValue(v, n, sc, allowed)
+	}
+	return v
+}
+
+// plainKey reports a key that holds a reference.
+func (d *document) plainKey(key *node) bool {
+	if key.broken {
+		return false
+	}
+	if !strings.Contains(key.text, "${") {
+		return true
+	}
+	if _, problem := splitText(key.text, 0); problem != nil {
+		d.report.add(key.at(problem.offset), problem.code, problem.hint, "%s", problem.text)
+		return false
+	}
+	return true
+}
+
+func (d *document) scalarValue(v *Value, n *node, sc scope, allowed namespaces) {
+	v.source = n.text
+	if n.quoted {
+		d.textValue(v, n, sc, allowed)
+		return
+	}
+	got := resolvePlain(n.text)
+	switch {
+	case got.code == CodeAmbiguousNumber:
+		d.report.add(n.pos, got.code, "quote it, or drop the zero", "%s is 8-based to some readers and 10-based to others", n.text)
+	case got.code != "":
+		d.report.add(n.pos, got.code, "", "the number %s is out of range", n.text)
+	case got.kind == Text:
+		d.textValue(v, n, sc, allowed)
+	default:
+		v.Kind, v.Bool, v.Int, v.Float = got.kind, got.b, got.i, got.f
+		if n.tag == "!!float" && v.Kind == Int {
+			v.Kind, v.Float = Float, float64(v.Int)
+		}
+	}
+}
+
+func (d *document) textValue(v *Value, n *node, sc scope, allowed namespaces) {
+	if !strings.Contains(n.text, "${") {
+		v.Kind, v.Text = Text, n.text
+		return
+	}
+	parts, problem := splitText(n.text, allowed)
+	if problem != nil {
+		d.report.add(n.at(problem.offset), problem.code, problem.hint, "%s", problem.text)
+		return
+	}
+	values := make([]*Value, len(parts))
+	ok := true
+	for i, p := range parts {
+		values[i] = d.partValue(p, n, sc)
+		ok = ok && values[i].Kind != broken
+	}
+	if !ok {
+		return
+	}
+	if len(values) == 1 {
+		pos := v.Pos
+		*v = *values[0]
+		v.Pos = pos
+		return
+	}
+	concat(v, values)
+}
+
+func (d *document) partValue(p part, n *node, sc scope) *Value {
+	if p.path == nil {
+		return &Value{Kind: Text, Pos: n.pos, Text: p.literal, source: p.literal}
+	}
+	name := p.path[1]
+	at := n.at(name.offset)
+	switch p.path[0].name {
+	case "params":
+		return d.paramValue(name.name, at)
+	case "matrix":
+		return d.matrixValue(name.name, at, sc)
+	case "stages":
+		return d.outputValue(name.name, at, p.path[3].name, n.at(p.path[3].offset), sc)
+	}
+	return &Value{Kind: broken, Pos: at} // secrets: the key that declares them is refused
+}
+
+func (d *document) paramValue(name string, at Pos) *Value {
+	p, ok := d.params[name]
+	if !ok {
+		known := make([]string, len(d.order))
+		for i, o := range d.order {
+			known[i] = o.Name
+		}
+		d.report.add(at, CodeUnknownParam, suggest(name, known), "no parameter %q", name)
+		return &Value{Kind: broken, Pos: at}
+	}
+	if p.value == nil {
+		return &Value{Kind: broken, Pos: at}
+	}
+	v := *p.value
+	v.Pos, v.typed = at, p.Type
+	return &v
+}
+
+func (d *document) matrixValue(name string, at Pos, sc scope) *Value {
+	if v, ok := sc.matrix[name]; ok {
+		return v
+	}
+	if !sc.anyMatrix {
+		d.report.add(at, CodeUnknownMatrix, "", "the stage has no matrix axis %q", name)
+	}
+	return &Value{Kind: broken, Pos: at}
+}
+
+func (d *document) outputValue(stage string, at Pos, output string, outputAt Pos, sc scope) *Value {
+	s, ok := d.stages[stage]
+	if !ok {
+		d.unknownStage(stage, at)
+		return &Value{Kind: broken, Pos: at}
+	}
+	ref := OutputRef{Node: s.Name, Stage: s.Name, Output: output, Pos: at, outputPos: outputAt}
+	if sc.stage != nil {
+		sc.stage.refs = append(sc.stage.refs, ref)
+	}
+	if !d.hasOutput(s, output, outputAt) {
+		return &Value{Kind: broken, Pos: at}
+	}
+	return &Value{Kind: Output, Pos: at, Output: ref}
+}
+
+func (d *document) unknownStage(name string, at Pos) {
+	known := make([]string, len(d.workflow.Stages))
+	for i, s := range d.workflow.Stages {
+		known[i] = s.Name
+	}
+	d.report.add(at, CodeUnknownStage, suggest(name, known), "no stage %q", name)
+}
+
+// hasOutput tells whether the stage makes the output, and reports it when it does not.
+func (d *document) hasOutput(s *Stage, output string, at Pos) bool {
+	if s.Spec == nil {
+		return true
+	}
+	known := make([]string, len(s.Spec.Outputs))
+	for i, o := range s.Spec.Outputs {
+		if known[i] = o.Name; o.Name == output {
+			return true
+		}
+	}
+	d.report.add(at, CodeUnknownOutput, suggest(output, known), "the stage %q has no output %q", s.Name, output)
+	return false
+}
+
+// concat makes v the text of all parts; neighbouring texts become one.
+func concat(v *Value, parts []*Value) {
+	var out []*Value
+	for _, p := range parts {
+		switch p.Kind {
+		case Output, Secret, Concat:
+			out = append(out, p)
+			continue
+		}
+		text := p.asText()
+		if last := len(out) - 1; last >= 0 && out[last].Kind == Text {
+			out[last] = &Value{Kind: Text, Pos: out[last].Pos, Text: out[last].Text + text}
+			continue
+		}
+		out = append(out, &Value{Kind: Text, Pos: p.Pos, Text: text})
+	}
+	if len(out) == 1 && out[0].Kind == Text {
+		v.Kind, v.Text = Text, out[0].Text
+		return
+	}
+	v.Kind, v.Parts = Concat, out
+}

@@ -1,0 +1,177 @@
+package workflow
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+type object = map[string]any
+
+// schemaWriter writes the JSON Schema of the language from the tables of keys.
+type schemaWriter struct {
+	plugins map[string]json.RawMessage
+}
+
+// JSONSchema is the JSON Schema of the language, for editors. plugins holds the schema of `with`
+// of each built-in stage.
+func JSONSchema(plugins map[string]json.RawMessage) ([]byte, error) {
+	s := &schemaWriter{plugins: plugins}
+	root := s.mapping(topKeys)
+	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+	root["title"] = "so8t workflow"
+	root["patternProperties"] = object{"^x-": object{}}
+	out, err := json.MarshalIndent(root, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("writing the schema: %w", err)
+	}
+	return append(out, '\n'), nil
+}
+
+func (s *schemaWriter) mapping(table []keySpec) object {
+	properties := object{}
+	var required []string
+	for _, k := range table {
+		if k.later {
+			continue
+		}
+		property := k.schema(s)
+		if k.help != "" {
+			property["description"] = k.help
+		}
+		properties[k.name] = property
+		if k.required {
+			required = append(required, k.name)
+		}
+	}
+	out := object{"type": "object", "additionalProperties": false, "properties": properties}
+	if required != nil {
+		out["required"] = required
+	}
+	return out
+}
+
+const referencePattern = `^\$\{.*\}$`
+
+func text(*schemaWriter) object      { return object{"type": "string"} }
+func boolean(*schemaWriter) object   { return object{"type": "boolean"} }
+func anyObject(*schemaWriter) object { return object{"type": "object"} }
+func scalarSchema(*schemaWriter) object {
+	return object{"type": []string{"string", "number", "boolean", "null"}}
+}
+
+func scalarList(s *schemaWriter) object {
+	return object{"type": "array", "items": scalarSchema(s)}
+}
+
+func orReference(typ string) object {
+	return object{"anyOf": []object{{"type": typ}, {"type": "string", "pattern": referencePattern}}}
+}
+
+func integerOrReference(*schemaWriter) object { return orReference("integer") }
+func numberOrReference(*schemaWriter) object  { return orReference("number") }
+func booleanOrReference(*schemaWriter) object { return orReference("boolean") }
+
+func constant(value any) func(*schemaWriter) object {
+	return func(*schemaWriter) object { return object{"const": value} }
+}
+
+func enum(words ...string) func(*schemaWriter) object {
+	return func(*schemaWriter) object { return object{"enum": words} }
+}
+
+func oneOrMore(*schemaWriter) object {
+	return object{"anyOf": []object{{"type": "string"}, {"type": "array", "items": object{"type": "string"}, "uniqueItems": true}}}
+}
+
+func textMap(*schemaWriter) object {
+	return object{"type": "object", "additionalProperties": object{"type": "string"}}
+}
+
+func envSchema(s *schemaWriter) object {
+	return object{
+		"type": "object", "propertyNames": object{"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+		"additionalProperties": scalarSchema(s),
+	}
+}
+
+func errorCodesSchema(*schemaWriter) object {
+	return object{"type": "array", "items": object{"enum": errorCodes}, "uniqueItems": true}
+}
+
+func paramTypeSchema(*schemaWriter) object {
+	return object{"enum": paramTypes}
+}
+
+func paramsSchema(s *schemaWriter) object {
+	return object{"type": "object", "additionalProperties": object{"anyOf": []object{
+		{"type": []string{"string", "number", "boolean"}}, s.mapping(paramKeys),
+	}}}
+}
+
+func defaultsSchema(s *schemaWriter) object  { return s.mapping(defaultsKeys) }
+func resourcesSchema(s *schemaWriter) object { return s.mapping(resourceKeys) }
+
+func retrySchema(s *schemaWriter) object {
+	return object{"anyOf": []object{integerOrReference(s), s.mapping(retryKeys)}}
+}
+
+func usesSchema(s *schemaWriter) object {
+	if len(s.plugins) == 0 {
+		return object{"type": "string"}
+	}
+	return object{"anyOf": []object{
+		{"enum": slices.Sorted(maps.Keys(s.plugins))}, {"type": "string", "pattern": `^\./`},
+	}}
+}
+
+// stagesSchema ties `with` to the schema of the stage that `uses` names.
+func stagesSchema(s *schemaWriter) object {
+	stage := s.mapping(stageKeys)
+	var cases []object
+	for _, name := range slices.Sorted(maps.Keys(s.plugins)) {
+		cases = append(cases, object{
+			"if":   object{"properties": object{"uses": object{"const": name}}, "required": []string{"uses"}},
+			"then": object{"properties": object{"with": referable(s.plugins[name])}},
+		})
+	}
+	if cases != nil {
+		stage["allOf"] = cases
+	}
+	return object{"type": "object", "minProperties": 1, "additionalProperties": stage}
+}
+
+// referable gives the schema of `with` in which a reference may stand for every value.
+func referable(schema json.RawMessage) any {
+	var s object
+	if json.Unmarshal(schema, &s) != nil {
+		return schema
+	}
+	return referableFields(s)
+}
+
+func referableFields(s object) object {
+	properties, _ := s["properties"].(object)
+	for name, p := range properties {
+		if field, ok := p.(object); ok {
+			properties[name] = referableValue(field)
+		}
+	}
+	return s
+}
+
+func referableValue(s object) object {
+	inner := referableFields(s)
+	if items, ok := s["items"].(object); ok {
+		inner["items"] = referableValue(items)
+	}
+	if s["type"] == "string" && s["enum"] == nil && s["pattern"] == nil {
+		return inner
+	}
+	out := object{"anyOf": []object{inner, {"type": "string", "pattern": referencePattern}}}
+	if help, ok := s["description"]; ok {
+		out["description"] = help
+	}
+	return out
+}

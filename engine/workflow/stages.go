@@ -1,0 +1,289 @@
+package workflow
+
+import (
+	"errors"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// stageBody is what a stage says that may differ between its instances.
+type stageBody struct {
+	fields    map[string]pair
+	anyMatrix bool
+}
+
+// plugin is what was learned of a `uses`.
+type plugin struct {
+	spec    *PluginSpec
+	schema  *schema
+	err     error
+	unknown bool
+}
+
+func (d *document) readTopEnv(p pair) {
+	if p.value != nil {
+		d.env = settings{d: d, allowed: inParams}.env(p.value, nil)
+	}
+}
+
+func (d *document) readDefaults(p pair) {
+	d.defaults.env = d.env
+	if p.value == nil {
+		return
+	}
+	f := d.fields(p.value, defaultsKeys, p.key.pos, "defaults")
+	s := settings{d: d, allowed: inParams}
+	if e, ok := f["timeout"]; ok {
+		if t, ok := s.timeout(s.value(e.value)); ok {
+			d.defaults.timeout = t
+		}
+	}
+	if e, ok := f["retry"]; ok {
+		s.retry(e.value, e.key, &d.defaults.retry)
+	}
+	if e, ok := f["resources"]; ok {
+		s.resources(e.value, e.key, &d.defaults.resources)
+	}
+	if e, ok := f["env"]; ok {
+		d.defaults.env = s.env(e.value, d.env)
+	}
+	if e, ok := f["continue_on_error"]; ok {
+		d.defaults.continueOnError, _ = s.boolean(s.value(e.value), "continue_on_error")
+	}
+}
+
+func (d *document) readStages(p pair) {
+	if !d.mapping(p.value, "stages") {
+		return
+	}
+	if len(p.value.pairs) == 0 {
+		d.report.add(p.key.pos, CodeNoStages, "", "stages has no stage")
+		return
+	}
+	bodies := make([]*node, 0, len(p.value.pairs))
+	for _, e := range p.value.pairs {
+		if s := d.declare(e.key); s != nil {
+			bodies = append(bodies, e.value)
+		}
+	}
+	for i, s := range d.workflow.Stages {
+		d.readStage(s, bodies[i])
+	}
+	for _, s := range d.workflow.Stages {
+		d.instantiate(s)
+	}
+}
+
+// declare enters a stage under its name, or reports why it cannot be.
+func (d *document) declare(key *node) *Stage {
+	name, ok := d.name(key, "stage")
+	if !ok {
+		return nil
+	}
+	folder := folderName(name)
+	if first := d.folded[folder]; first != nil {
+		if first.Name == name {
+			d.report.add(key.pos, CodeDuplicateStage, "", "the stage %q stands twice, first on line %d", name, first.Pos.Line)
+		} else {
+			d.report.add(key.pos, CodeDuplicateStage, "", "the stage %q shares its folder with %q of line %d on Windows and macOS", name, first.Name, first.Pos.Line)
+		}
+		return nil
+	}
+	s := &Stage{Name: name, Pos: key.pos, When: WhenSuccess, index: len(d.workflow.Stages)}
+	d.stages[name], d.folded[folder] = s, s
+	d.workflow.Stages = append(d.workflow.Stages, s)
+	return s
+}
+
+// readStage reads what does not differ between instances.
+func (d *document) readStage(s *Stage, n *node) {
+	if n.isNull() {
+		n = &node{kind: mappingNode, pos: n.pos}
+	}
+	what := "the stage " + s.Name
+	f := d.fields(n, stageKeys, s.Pos, what)
+	s.body.fields = f
+	_, s.body.anyMatrix = f["matrix"]
+	if e, ok := f["uses"]; ok {
+		d.readUses(s, e.value)
+	}
+	if e, ok := f["needs"]; ok {
+		d.readNeeds(s, e.value)
+	}
+	if e, ok := f["when"]; ok {
+		d.readWhen(s, e.value)
+	}
+	if e, ok := f["frozen"]; ok {
+		st := settings{d: d}
+		s.Frozen, _ = st.boolean(st.value(e.value), "frozen")
+	}
+}
+
+func (d *document) readUses(s *Stage, n *node) {
+	uses, ok := d.plainText(n, "uses")
+	if !ok {
+		return
+	}
+	s.Uses, s.UsesPos = uses, n.pos
+	p, ok := d.plugins[uses]
+	if !ok {
+		p = d.describe(uses)
+		d.plugins[uses] = p
+	}
+	switch {
+	case p.unknown:
+		d.report.add(n.pos, CodeUnknownPlugin, suggest(uses, d.opts.Plugins), "no plugin %q", uses)
+	case p.err != nil:
+		d.report.add(n.pos, CodeBadPlugin, "", "the plugin %q cannot be used: %v", uses, p.err)
+	default:
+		s.Spec = p.spec
+	}
+}
+
+func (d *document) describe(uses string) *plugin {
+	if d.opts.Describe == nil {
+		if !strings.HasPrefix(uses, "./") || d.opts.Root == "" {
+			return &plugin{}
+		}
+		_, err := os.Stat(filepath.Join(d.opts.Root, filepath.FromSlash(uses)))
+		return &plugin{unknown: err != nil}
+	}
+	spec, err := d.opts.Describe(uses)
+	if err != nil {
+		return &plugin{err: err, unknown: errors.Is(err, ErrUnknownPlugin)}
+	}
+	if spec == nil {
+		return &plugin{}
+	}
+	schema, err := parseSchema(spec.With)
+	if err != nil {
+		return &plugin{err: err}
+	}
+	return &plugin{spec: spec, schema: schema}
+}
+
+func (d *document) readNeeds(s *Stage, n *node) {
+	if n.broken {
+		return
+	}
+	items := []*node{n}
+	if n.kind == sequenceNode {
+		items = n.items
+	}
+	seen := map[string]bool{}
+	for _, item := range items {
+		name, ok := d.plainText(item, "needs")
+		if !ok {
+			continue
+		}
+		switch target := d.stages[norm.NFC.String(name)]; {
+		case target == nil:
+			d.unknownStage(name, item.pos)
+		case seen[target.Name]:
+			d.report.add(item.pos, CodeDuplicateNeeds, "", "needs names %q twice", name)
+		default:
+			seen[target.Name] = true
+			s.Needs = append(s.Needs, Name{target.Name, item.pos})
+		}
+	}
+}
+
+func (d *document) readWhen(s *Stage, n *node) {
+	if n.broken {
+		return
+	}
+	if n.kind != scalarNode || !n.quoted && resolvePlain(n.text).kind != Text {
+		d.report.add(n.pos, CodeWrongType, "", "when wants a text, not %s", n.what())
+		return
+	}
+	if !contains(whenWords, n.text) {
+		d.report.add(n.pos, CodeUnsupported, suggest(n.text, whenWords), "when: an expression (%s) is not supported yet", shorten(n.text))
+		return
+	}
+	s.When = n.text
+}
+
+// instantiate makes the nodes of a stage.
+func (d *document) instantiate(s *Stage) {
+	n := &Node{
+		ID: s.Name, Stage: s.Name, Uses: s.Uses, When: s.When, Frozen: s.Frozen, Pos: s.Pos, Spec: s.Spec,
+		Timeout: d.defaults.timeout, Retry: d.defaults.retry, Resources: d.defaults.resources,
+		Env: d.defaults.env, ContinueOnError: d.defaults.continueOnError,
+		With: &Value{Kind: Map, Pos: s.Pos},
+	}
+	sc := scope{anyMatrix: s.body.anyMatrix, stage: s}
+	d.readWith(s, n, sc)
+	d.readSettings(s, n, sc)
+	if e, ok := s.body.fields["publish"]; ok {
+		s.Publish = d.readPublish(s, e.value)
+		n.Publish = s.Publish
+	}
+	d.workflow.Nodes = append(d.workflow.Nodes, n)
+}
+
+func (d *document) readWith(s *Stage, n *Node, sc scope) {
+	at := s.Pos
+	if e, ok := s.body.fields["with"]; ok {
+		if !d.mapping(e.value, "with") {
+			return
+		}
+		n.With = d.value(e.value, sc, inParams|inMatrix|inStages)
+	}
+	if s.Spec != nil {
+		c := schemaCheck{report: d.report}
+		c.value(n.With, d.plugins[s.Uses].schema, at, "with")
+	}
+}
+
+func (d *document) readSettings(s *Stage, n *Node, sc scope) {
+	f := s.body.fields
+	st := settings{d: d, scope: sc, allowed: inParams | inMatrix}
+	if e, ok := f["timeout"]; ok {
+		if t, ok := st.timeout(st.value(e.value)); ok {
+			n.Timeout = t
+		}
+	}
+	if e, ok := f["retry"]; ok {
+		st.retry(e.value, e.key, &n.Retry)
+	}
+	if e, ok := f["resources"]; ok {
+		st.resources(e.value, e.key, &n.Resources)
+	}
+	if e, ok := f["env"]; ok {
+		n.Env = st.env(e.value, d.defaults.env)
+	}
+	if e, ok := f["continue_on_error"]; ok {
+		plain := settings{d: d}
+		n.ContinueOnError, _ = plain.boolean(plain.value(e.value), "continue_on_error")
+	}
+}
+
+var drive = regexp.MustCompile(`^[A-Za-z]:`)
+
+func (d *document) readPublish(s *Stage, n *node) []Publication {
+	if !d.mapping(n, "publish") {
+		return nil
+	}
+	var out []Publication
+	for _, e := range d.entries(n) {
+		if e.key.broken || !d.hasOutput(s, e.key.text, e.key.pos) {
+			continue
+		}
+		to, ok := d.plainText(e.value, "publish."+e.key.text)
+		if !ok {
+			continue
+		}
+		clean := path.Clean(filepath.ToSlash(to))
+		if path.IsAbs(clean) || drive.MatchString(clean) || clean == "." || clean == ".." || strings.HasPrefix(clean, "../") {
+			d.report.add(e.value.pos, CodeIncludeOutside, "", "%s is not inside the project directory", shorten(to))
+			continue
+		}
+		out = append(out, Publication{e.key.text, clean, e.value.pos})
+	}
+	return out
+}

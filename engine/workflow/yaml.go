@@ -1,0 +1,396 @@
+package workflow
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+type nodeKind int
+
+const (
+	scalarNode nodeKind = iota
+	mappingNode
+	sequenceNode
+)
+
+// node is a value of a file with its place. Aliases are the node they stand for and merge keys
+// are merged, so one node may be reached by several ways.
+type node struct {
+	kind nodeKind
+	pos  Pos  // of the first character: quote, bracket, anchor or tag
+	own  Pos  // of the scalar itself, behind anchor and tag
+	bare bool // nothing is written: an empty value
+	// broken: a problem of this value is reported already; nothing more is said about it.
+	broken bool
+	text   string // of a scalar
+	quoted bool   // quoted or a block text, so never a number, boolean or null
+	raw    bool   // text stands in the file as it is, on one line, from inner on
+	inner  int    // columns from own to the first character of text
+	tag    string // core tag such as !!str, or ""
+	pairs  []pair
+	items  []*node
+
+	count int // nodes, aliases expanded
+	depth int // collections inside one another, itself included
+}
+
+type pair struct {
+	key   *node
+	value *node
+}
+
+// at is the place of the code point number offset of the scalar's text.
+func (n *node) at(offset int) Pos {
+	if !n.raw {
+		return n.pos
+	}
+	return n.own.right(n.inner + offset)
+}
+
+// parseYAML gives the root of the document, or nil when a problem was reported that leaves no
+// tree. goccy/go-yaml has panics of its own on odd input; they are problems like others.
+func parseYAML(src *source, r *report) (root *node) {
+	start := Pos{src.file, 1, 1}
+	defer func() {
+		if p := recover(); p != nil {
+			r.add(start, CodeYAMLSyntax, "", "the YAML parser gives up: %v", p)
+			root = nil
+		}
+	}()
+	file, err := parser.ParseBytes([]byte(src.text), 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		reportSyntax(src, err, r)
+		return nil
+	}
+	c := &converter{src: src, report: r, anchors: map[string]*anchor{}}
+	for _, doc := range file.Docs {
+		if doc.Body == nil {
+			continue
+		}
+		if root != nil {
+			r.add(c.place(doc.Body.GetToken()), CodeYAMLSyntax, "", "text after the end of the document")
+			return nil
+		}
+		root = c.convert(doc.Body)
+	}
+	if c.failed {
+		return nil
+	}
+	if root == nil || root.isNull() {
+		r.add(start, CodeEmptyFile, "a workflow has at least version and stages", "the file holds no workflow")
+		return nil
+	}
+	if c.aliased && root.count > maxNodes {
+		r.add(start, CodeAliasBomb, "", "over %d nodes when its aliases are expanded", maxNodes)
+		return nil
+	}
+	return root
+}
+
+func reportSyntax(src *source, err error, r *report) {
+	at, message := Pos{src.file, 1, 1}, err.Error()
+	var syntax *yaml.SyntaxError
+	if errors.As(err, &syntax) {
+		message = syntax.Message
+		if t := syntax.Token; t != nil && t.Position != nil && t.Position.Line > 0 {
+			at = Pos{src.file, min(t.Position.Line, len(src.lines)), max(t.Position.Column, 1)}
+		}
+	}
+	r.add(at, CodeYAMLSyntax, "", "YAML: %s", message)
+}
+
+type anchor struct {
+	node *node // nil while the anchored value is being read
+}
+
+// converter turns goccy's tree into nodes, in document order (an alias means the last anchor
+// before it).
+type converter struct {
+	src     *source
+	report  *report
+	anchors map[string]*anchor
+	aliased bool
+	failed  bool // a problem after which no tree is given
+	level   int
+}
+
+func (c *converter) fail(at Pos, code, hint, format string, args ...any) *node {
+	c.report.add(at, code, hint, format, args...)
+	c.failed = true
+	return &node{pos: at, own: at, broken: true, count: 1}
+}
+
+func (c *converter) place(t *token.Token) Pos {
+	if t == nil || t.Position == nil {
+		return Pos{c.src.file, 1, 1}
+	}
+	return Pos{c.src.file, t.Position.Line, t.Position.Column}
+}
+
+func (c *converter) convert(n ast.Node) *node {
+	if c.failed {
+		return &node{broken: true, count: 1}
+	}
+	if c.level++; c.level > 4*maxDepth {
+		return c.fail(c.place(n.GetToken()), CodeTooDeep, "", "nested deeper than %d levels", maxDepth)
+	}
+	defer func() { c.level-- }()
+	var out *node
+	switch v := n.(type) {
+	case *ast.MappingNode:
+		out = c.mapping(v.Values, c.place(v.Start), v.IsFlowStyle)
+	case *ast.MappingValueNode:
+		out = c.mapping([]*ast.MappingValueNode{v}, c.place(v.GetToken()), false)
+	case *ast.SequenceNode:
+		out = c.sequence(v)
+	case *ast.AnchorNode:
+		out = c.anchor(v)
+	case *ast.AliasNode:
+		return c.alias(v)
+	case *ast.TagNode:
+		out = c.tagged(v)
+	case *ast.LiteralNode:
+		at := c.place(v.Start)
+		return &node{pos: at, own: at, text: v.Value.Value, quoted: true, count: 1}
+	case *ast.MappingKeyNode:
+		return c.fail(c.place(v.GetToken()), CodeYAMLSyntax, "write key: value", "a key with ? is not supported")
+	default:
+		return c.scalar(n)
+	}
+	if out.depth > maxDepth {
+		return c.fail(out.pos, CodeTooDeep, "", "nested deeper than %d levels", maxDepth)
+	}
+	return out
+}
+
+func (c *converter) scalar(n ast.Node) *node {
+	t := n.GetToken()
+	at := c.place(t)
+	out := &node{pos: at, own: at, text: t.Value, count: 1}
+	rest := c.src.from(at)
+	switch t.Type {
+	case token.SingleQuoteType, token.DoubleQuoteType:
+		out.quoted, out.inner = true, 1
+		quote := "'"
+		if t.Type == token.DoubleQuoteType {
+			quote = `"`
+		}
+		out.raw = strings.HasPrefix(rest, quote+t.Value+quote)
+	case token.ImplicitNullType:
+		out.text, out.bare = "", true
+	default:
+		if n.Type() == ast.NullType && !strings.HasPrefix(rest, t.Value) {
+			out.text, out.bare = "", true
+		}
+		out.raw = strings.HasPrefix(rest, t.Value)
+	}
+	return out
+}
+
+func (c *converter) sequence(v *ast.SequenceNode) *node {
+	at := c.place(v.Start)
+	out := &node{kind: sequenceNode, pos: at, own: at, count: 1}
+	for _, item := range v.Values {
+		i := c.convert(item)
+		out.items = append(out.items, i)
+		out.add(i)
+	}
+	out.depth++
+	return out
+}
+
+func (n *node) add(child *node) {
+	n.depth = max(n.depth, child.depth)
+	// Saturates: a billion nodes are as many as too many.
+	n.count = min(n.count+child.count, maxNodes*10)
+}
+
+func (c *converter) mapping(values []*ast.MappingValueNode, at Pos, isFlow bool) *node {
+	out := &node{kind: mappingNode, pos: at, own: at, count: 1}
+	var merges []pair
+	for i, v := range values {
+		if i == 0 && !isFlow {
+			out.pos = c.place(keyToken(v.Key))
+			out.own = out.pos
+		}
+		if _, ok := v.Key.(*ast.MergeKeyNode); ok {
+			merges = append(merges, pair{key: &node{pos: c.place(v.Key.GetToken())}, value: c.convert(v.Value)})
+			continue
+		}
+		p := pair{key: c.key(v.Key), value: c.convert(v.Value)}
+		out.pairs = append(out.pairs, p)
+		out.add(p.value)
+	}
+	if len(out.pairs) > maxEntries {
+		return c.fail(out.pairs[maxEntries].key.pos, CodeTooLarge, "split the file with include", "a mapping of over %d entries", maxEntries)
+	}
+	if len(merges) > 0 && !c.failed {
+		c.merge(out, merges)
+	}
+	out.depth++
+	return out
+}
+
+func keyToken(k ast.MapKeyNode) *token.Token {
+	return k.GetToken()
+}
+
+// key reads a mapping's key. Keys are text: their source text, whatever it would resolve to.
+func (c *converter) key(k ast.MapKeyNode) *node {
+	if mk, ok := k.(*ast.MappingKeyNode); ok {
+		return c.fail(c.place(mk.GetToken()), CodeYAMLSyntax, "write key: value", "a key with ? is not supported")
+	}
+	out := c.convert(k)
+	if out.kind != scalarNode {
+		return c.fail(out.pos, CodeWrongType, "", "a key is a text")
+	}
+	return out
+}
+
+func (c *converter) anchor(v *ast.AnchorNode) *node {
+	a := &anchor{}
+	c.anchors[v.Name.GetToken().Value] = a
+	out := c.convert(v.Value)
+	out.pos = c.place(v.Start)
+	a.node = out
+	return out
+}
+
+func (c *converter) alias(v *ast.AliasNode) *node {
+	at := c.place(v.Start)
+	name := v.Value.GetToken().Value
+	a := c.anchors[name]
+	if a == nil {
+		return c.fail(at, CodeUnknownAnchor, "an anchor &"+name+" must stand before it", "no anchor %q", name)
+	}
+	if a.node == nil {
+		return c.fail(at, CodeAliasCycle, "", "the anchor %q holds itself", name)
+	}
+	c.aliased = true
+	return a.node
+}
+
+var coreTags = map[string]bool{
+	"!!str": true, "!!int": true, "!!float": true, "!!bool": true, "!!null": true, "!!map": true, "!!seq": true,
+}
+
+func (c *converter) tagged(v *ast.TagNode) *node {
+	at := c.place(v.Start)
+	tag := v.Start.Value
+	out := &node{pos: at, own: at, bare: true, count: 1}
+	if v.Value != nil {
+		out = c.convert(v.Value)
+	}
+	out.pos = at
+	if !coreTags[tag] {
+		c.report.add(at, CodeUnknownTag, "only the core tags are known: !!str !!int !!float !!bool !!null !!map !!seq", "unknown tag %q", tag)
+		out.broken = true
+		return out
+	}
+	c.applyTag(out, tag)
+	return out
+}
+
+// applyTag checks that the value can be what the tag says.
+func (c *converter) applyTag(n *node, tag string) {
+	wrong := func() {
+		c.report.add(n.pos, CodeWrongType, "", "the value is not what its tag %s says", tag)
+		n.broken = true
+	}
+	switch tag {
+	case "!!map", "!!seq":
+		if want := map[string]nodeKind{"!!map": mappingNode, "!!seq": sequenceNode}[tag]; n.kind != want {
+			wrong()
+		}
+		return
+	}
+	if n.kind != scalarNode {
+		wrong()
+		return
+	}
+	if tag == "!!str" {
+		n.quoted = true
+		return
+	}
+	got := resolvePlain(n.text).kind
+	want := map[string]Kind{"!!int": Int, "!!float": Float, "!!bool": Bool, "!!null": Null}[tag]
+	if got != want && (want != Float || got != Int) {
+		wrong()
+		return
+	}
+	n.quoted = false
+	n.tag = tag
+}
+
+// merge adds the entries of `<<` values that the mapping does not have itself; earlier ones win.
+func (c *converter) merge(out *node, merges []pair) {
+	has := map[string]bool{}
+	for _, p := range out.pairs {
+		has[p.key.text] = true
+	}
+	var sources []*node
+	for _, m := range merges {
+		if m.value.kind == sequenceNode {
+			sources = append(sources, m.value.items...)
+			continue
+		}
+		sources = append(sources, m.value)
+	}
+	for _, s := range sources {
+		if s.kind != mappingNode {
+			if !s.broken {
+				c.report.add(s.pos, CodeWrongType, "", "<< takes a mapping or a list of mappings")
+			}
+			continue
+		}
+		for _, p := range s.pairs {
+			if !has[p.key.text] {
+				has[p.key.text] = true
+				out.pairs = append(out.pairs, p)
+				out.add(p.value)
+			}
+		}
+	}
+}
+
+func (n *node) isNull() bool {
+	return n.kind == scalarNode && !n.quoted && !n.broken && resolvePlain(n.text).kind == Null
+}
+
+// what names the value's type in a message.
+func (n *node) what() string {
+	switch n.kind {
+	case mappingNode:
+		return "a mapping"
+	case sequenceNode:
+		return "a list"
+	}
+	if n.quoted {
+		return fmt.Sprintf("the text %s", shorten(n.text))
+	}
+	switch resolvePlain(n.text).kind {
+	case Null:
+		return "nothing"
+	case Int, Float:
+		return "the number " + n.text
+	case Bool:
+		return "the boolean " + n.text
+	}
+	return fmt.Sprintf("the text %s", shorten(n.text))
+}
+
+// shorten quotes a text for a message and cuts it when long.
+func shorten(text string) string {
+	const limit = 40
+	if utf8.RuneCountInString(text) > limit {
+		text = string([]rune(text)[:limit]) + "…"
+	}
+	return fmt.Sprintf("%q", text)
+}
