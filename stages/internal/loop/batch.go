@@ -93,21 +93,24 @@ type feed struct {
 	accumulation int
 }
 
-func newFeed(rows []Row, seed uint64, size Size, accumulation int) (*feed, error) {
+func newFeed(rows []Row, s Settings) (*feed, error) {
+	size, accumulation := s.Size, s.Accumulation
 	if len(rows) == 0 {
 		return nil, fmt.Errorf("no rows to learn from")
 	}
 	if (size.Rows < 1 && size.Tokens < 1) || accumulation < 1 {
 		return nil, fmt.Errorf("batch %+v with accumulation %d is no batch", size, accumulation)
 	}
-	any := int64(0)
+	targets := int64(0)
 	for _, r := range rows {
-		any += r.targets()
+		targets += r.targets()
 	}
-	if any == 0 {
+	if targets == 0 {
 		return nil, fmt.Errorf("no row has a token to learn")
 	}
-	return &feed{rows: rows, order: newOrder(seed, len(rows)), size: size, accumulation: accumulation}, nil
+	o := newOrder(s.Seed, len(rows))
+	o.fixed = s.InOrder
+	return &feed{rows: rows, order: o, size: size, accumulation: accumulation}, nil
 }
 
 // window is the one that begins at a position of the sequence. Micro-batches may cross the

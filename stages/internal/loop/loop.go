@@ -36,7 +36,9 @@ type Model interface {
 
 // Settings are what the result depends on, beside the model and the rows.
 type Settings struct {
-	Seed         uint64
+	Seed uint64 // of the order of the rows
+	// InOrder takes the rows in their own order instead.
+	InOrder      bool
 	Size         Size
 	Accumulation int // micro-batches of a step
 	Schedule     Schedule

@@ -6,6 +6,7 @@ import "slices"
 // hash of (seed, epoch, row), so any position can be found again without replaying a
 // random stream.
 type order struct {
+	fixed bool // the rows' own order in every epoch
 	seed  uint64
 	rows  int
 	epoch int64
@@ -16,6 +17,9 @@ func newOrder(seed uint64, rows int) *order { return &order{seed: seed, rows: ro
 
 // row is the index of the row at a position of the endless sequence of epochs.
 func (o *order) row(position int64) int {
+	if o.fixed {
+		return int(position % int64(o.rows))
+	}
 	epoch := position / int64(o.rows)
 	if epoch != o.epoch {
 		o.shuffle(epoch)

@@ -45,7 +45,7 @@ func (r *Run) begin() (*trainer, error) {
 		err = set.PET.Check()
 	}
 	if err == nil {
-		t.feed, err = newFeed(r.Train, set.Seed, set.Size, set.Accumulation)
+		t.feed, err = newFeed(r.Train, set)
 	}
 	if err == nil {
 		t.opt, err = newOptimizer(r.Backend, set.AdamW, r.Model.Groups())

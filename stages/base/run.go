@@ -1,0 +1,171 @@
+package base
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/nlpodyssey/spago/mat"
+
+	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/stages/internal/backend"
+	"github.com/so8t/so8t/stages/internal/loop"
+	"github.com/so8t/so8t/stages/internal/phi3"
+	"github.com/so8t/so8t/stages/internal/tensor"
+)
+
+// Run makes the model or passes one on.
+func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error) {
+	c, err := parse(a.With)
+	if err != nil {
+		return plugins.Result{}, err
+	}
+	dir := filepath.Join(a.OutputDir, modelDir)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return plugins.Result{}, err
+	}
+	if c.Model != "" {
+		m, err := checkFolder(c.Model)
+		if err != nil {
+			return plugins.Result{}, plugins.Errorf(plugins.BadInput, "%w", err)
+		}
+		a.Log(fmt.Sprintf("passing on a model of %d parameters; nothing is trained", m.Parameters()))
+		if err := passOn(c.Model, dir); err != nil {
+			return plugins.Result{}, err
+		}
+		return plugins.Result{Metrics: map[string]float64{"parameters": float64(m.Parameters()), "vocabulary": float64(m.Vocab)}}, nil
+	}
+	return pretrain(ctx, a, c, dir)
+}
+
+// pretrain learns the tokenizer and the model.
+func pretrain(ctx context.Context, a *plugins.Attempt, c Config, dir string) (plugins.Result, error) {
+	text, err := learn(c)
+	if err != nil {
+		return plugins.Result{}, err
+	}
+	arch, err := c.architecture(text.vocabulary)
+	if err != nil {
+		return plugins.Result{}, plugins.Errorf(plugins.BadInput, "%w", err)
+	}
+	weights, err := phi3.NewWeights(arch, c.Seed)
+	if err != nil {
+		return plugins.Result{}, plugins.Errorf(plugins.BadInput, "%w", err)
+	}
+	be, err := loop.OpenBackend(c.Backend, c.Threads)
+	if err != nil {
+		return plugins.Result{}, err
+	}
+	defer be.Close()
+	m, err := newModel(be, weights, c, text.longest)
+	if err != nil {
+		return plugins.Result{}, err
+	}
+	defer m.Release()
+	i := be.Info()
+	a.Log(fmt.Sprintf("pre-training %d parameters on %d documents (%d tokens of %d) for %d steps of %d tokens; backend %s %s, %d threads, blas %s",
+		arch.Parameters(), len(text.rows), text.tokens, text.vocabulary.size, c.Steps, c.Tokens, i.Name, i.Device, i.Threads, i.BLAS))
+	run, err := newRun(ctx, a, c, be, m, text.rows)
+	if err != nil {
+		return plugins.Result{}, err
+	}
+	s, err := run.Do(ctx)
+	if err != nil {
+		return plugins.Result{}, typed(err)
+	}
+	trained, err := m.Weights()
+	if err == nil {
+		err = trained.WriteFolder(dir, "float32")
+	}
+	if err == nil {
+		err = writeTokenizer(dir, text.tokenizerFile, text.tokenizer, text.vocabulary, c.Positions)
+	}
+	if err != nil {
+		return plugins.Result{}, err
+	}
+	metrics := map[string]float64{
+		"loss": s.Loss, "parameters": float64(arch.Parameters()), "vocabulary": float64(text.tokenizer.Size()),
+		"documents": float64(len(text.rows)), "tokens": float64(text.tokens), "steps": float64(s.Steps),
+		"peak_memory_bytes": float64(be.Counters().PeakBytes), "seconds": s.Seconds,
+	}
+	if s.Seconds > 0 {
+		metrics["tokens_per_second"] = float64(s.Tokens) / s.Seconds
+	}
+	return plugins.Result{Metrics: metrics}, nil
+}
+
+func newRun(ctx context.Context, a *plugins.Attempt, c Config, be backend.Backend, m loop.Model, rows []loop.Row) (*loop.Run, error) {
+	every, err := c.every()
+	if err != nil {
+		return nil, plugins.Errorf(plugins.BadInput, "checkpoint.every: %w", err)
+	}
+	adamw := loop.DefaultAdamW
+	adamw.MaxNorm = c.Clip
+	r := &loop.Run{
+		Backend: be, Model: m, Train: rows, Facts: loop.FactsOf(be.Info()),
+		Settings: loop.Settings{Seed: c.Seed, Size: loop.Size{Tokens: c.Tokens}, Accumulation: 1, Schedule: c.schedule(), AdamW: adamw},
+		Curve:    filepath.Join(a.OutputDir, curveFile), Metrics: filepath.Join(a.OutputDir, metricsFile),
+		Every: every, Stop: a.Stop,
+		Save: func(step int64, write func(dir string) error) error { return a.SaveCheckpoint(ctx, step, write) },
+		OnStep: func(p loop.Point, rate float64) {
+			a.Progress(p.Step, c.Steps, "step")
+			a.Metric("loss", p.Loss, p.Step)
+			a.Metric("tokens_per_second", rate, p.Step)
+		},
+	}
+	if a.Resume != nil {
+		r.Resume = a.Resume.Path
+	}
+	return r, nil
+}
+
+// model trains every weight.
+type model struct {
+	*phi3.Model
+	groups []loop.Group
+}
+
+var _ loop.Model = (*model)(nil)
+
+func newModel(be backend.Backend, w *phi3.Weights, c Config, longest int) (*model, error) {
+	m, err := phi3.NewBaseModel(be, w, phi3.TrainOptions{MaxLen: longest, Seed: c.Seed})
+	if err != nil {
+		return nil, err
+	}
+	var matrices, gains tensor.Params
+	for _, p := range m.BaseParams() {
+		if p.Tensor().Rows() == 1 {
+			gains = append(gains, p)
+		} else {
+			matrices = append(matrices, p)
+		}
+	}
+	return &model{Model: m, groups: []loop.Group{
+		{Name: "matrices", Params: matrices, LRScale: 1, Decay: c.WeightDecay, Clip: "all"},
+		{Name: "gains", Params: gains, LRScale: 1, Clip: "all"},
+	}}, nil
+}
+
+// Groups are the matrices, which decay, and the norms' gains, which do not.
+func (m *model) Groups() []loop.Group { return m.groups }
+
+// Losses records one pass.
+func (m *model) Losses(sc backend.Scope, p loop.Pass) (ce, pet mat.Tensor, err error) {
+	return m.Model.Losses(sc, phi3.Batch(p.Batch), phi3.Pass{CEScale: p.CEScale, PETScale: p.PETScale, Train: p.Train, Step: p.Step})
+}
+
+// typed gives an error of the loop its class.
+func typed(err error) error {
+	var diverged *loop.DivergedError
+	switch {
+	case errors.Is(err, loop.ErrStopped):
+		return plugins.Errorf(plugins.Cancelled, "%w", err)
+	case errors.As(err, &diverged):
+		return plugins.Errorf(plugins.BadInput, "%w: lower lr", err)
+	case errors.Is(err, loop.ErrOtherRun):
+		return plugins.Errorf(plugins.BadInput, "%w", err)
+	}
+	return err
+}

@@ -1,0 +1,119 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/stages/internal/loop"
+	"github.com/so8t/so8t/stages/internal/phi3"
+	"github.com/so8t/so8t/stages/internal/so8t"
+)
+
+// Check looks at the parameters, the base, the targets and the dataset.
+func (Stage) Check(ctx context.Context, req plugins.CheckRequest) (plugins.CheckReport, error) {
+	k := &checker{pending: req.Pending}
+	c, err := parse(req.With)
+	if err != nil {
+		k.problem("", plugins.BadInput, err.Error(), "")
+		return k.report, nil
+	}
+	k.settings(c)
+	k.backend(c)
+	folder := k.base(c)
+	if folder == nil {
+		return k.report, nil
+	}
+	defer folder.Close()
+	k.selection(c, folder.Config)
+	rows, longest := k.data(ctx, c)
+	k.needs(c, folder, rows, longest)
+	return k.report, nil
+}
+
+type checker struct {
+	pending []string
+	report  plugins.CheckReport
+}
+
+func (k *checker) problem(field string, code plugins.Code, message, hint string) {
+	k.report.Problems = append(k.report.Problems, plugins.Problem{Field: field, Code: code, Message: message, Hint: hint})
+}
+
+func (k *checker) bad(field string, err error) {
+	code := plugins.CodeOf(err)
+	if code == plugins.Internal {
+		code = plugins.BadInput
+	}
+	k.problem(field, code, err.Error(), "")
+}
+
+// settings are the rules that the schema cannot say.
+func (k *checker) settings(c Config) {
+	if _, err := c.every(); err != nil {
+		k.problem("checkpoint.every", plugins.BadInput, fmt.Sprintf("%v", err), "a duration such as 3m or 500ms")
+	}
+	if _, err := c.pet(); err != nil {
+		k.bad("pet", err)
+	}
+	if len(c.Lora.Targets) == 0 && c.gated() == "none" {
+		k.problem("lora.targets", plugins.BadInput, "there is nothing to train: no LoRA target and no gate", "")
+	}
+}
+
+func (k *checker) backend(c Config) {
+	be, err := loop.OpenBackend(c.Backend, c.Threads)
+	if err != nil {
+		k.bad("backend", err)
+		return
+	}
+	k.report.Facts = loop.FactsOf(be.Info())
+	_ = be.Close()
+}
+
+// base opens the model; nil when it is not there (yet).
+func (k *checker) base(c Config) *phi3.Folder {
+	if slices.Contains(k.pending, "base") {
+		return nil
+	}
+	if _, err := os.Stat(c.Base); errors.Is(err, fs.ErrNotExist) {
+		k.problem("base", plugins.Unavailable, fmt.Sprintf("model folder %q is not there", c.Base), downloadHint(filepath.Base(c.Base), c.Base))
+		return nil
+	}
+	folder, err := phi3.OpenFolder(c.Base)
+	if err != nil {
+		k.problem("base", plugins.BadInput, err.Error(), "name a folder with config.json, tokenizer.json and *.safetensors of a Phi-3-architecture model")
+		return nil
+	}
+	return folder
+}
+
+// downloadHint says where a missing model comes from.
+func downloadHint(name, into string) string {
+	if name == "." || name == string(filepath.Separator) {
+		name = "Phi-4-mini-instruct"
+	}
+	return fmt.Sprintf("download it, for example: hf download microsoft/%s --local-dir %s", name, into)
+}
+
+func (k *checker) selection(c Config, m *phi3.Config) {
+	if len(c.Lora.Targets) > 0 {
+		if _, err := m.SelectTargets(c.Lora.Targets); err != nil {
+			k.bad("lora.targets", err)
+		}
+	}
+	gated, err := m.SelectLayers(c.gated())
+	if err != nil {
+		k.bad("gate.layers", err)
+	} else if len(gated) > 0 && m.Hidden%so8t.Block != 0 {
+		k.problem("gate.enabled", plugins.BadInput, fmt.Sprintf("the model's hidden size %d is no multiple of %d", m.Hidden, so8t.Block), "set gate.enabled: false")
+	}
+	if c.Length > m.MaxPositions {
+		k.problem("length", plugins.BadInput, fmt.Sprintf("%d tokens; the model has %d positions", c.Length, m.MaxPositions), "")
+	}
+}

@@ -1,0 +1,139 @@
+package train
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/stages/internal/loop"
+	"github.com/so8t/so8t/stages/internal/so8t"
+)
+
+// Config is the stage's `with`. The defaults are those of the guide this project follows.
+type Config struct {
+	Base       string `json:"base" format:"path" required:"true" help:"Hugging Face folder of a Phi-3-architecture model"`
+	Dataset    string `json:"dataset" format:"path" required:"true" help:"JSONL of conversations to learn"`
+	Validation string `json:"validation" format:"path" help:"JSONL for the validation loss"`
+
+	Batch        int     `json:"batch" default:"2" min:"1" help:"rows of a micro-batch, packed into one"`
+	Accumulation int     `json:"accumulation" default:"8" min:"1" help:"micro-batches of an optimiser step; the loss is normalised over all of them"`
+	Epochs       float64 `json:"epochs" default:"3" exmin:"0" help:"passes over the dataset"`
+	MaxSteps     int64   `json:"max_steps" default:"0" min:"0" help:"optimiser steps; 0: as many as epochs needs"`
+	Length       int     `json:"length" default:"512" min:"8" help:"longest row in tokens"`
+	Overflow     string  `json:"overflow" default:"raise" enum:"raise,truncate" help:"what to do with a row that is longer"`
+	Seed         uint64  `json:"seed" default:"42" help:"of the data order and the first LoRA weights"`
+
+	LR          float64 `json:"lr" default:"2e-4" min:"0" help:"peak learning rate"`
+	Schedule    string  `json:"schedule" default:"cosine" enum:"cosine,linear,constant"`
+	Warmup      float64 `json:"warmup" default:"0.1" min:"0" max:"1" help:"part of the steps that the rate rises"`
+	WeightDecay float64 `json:"weight_decay" default:"0.01" min:"0" help:"of the LoRA matrices; the gates have none"`
+	Clip        float64 `json:"clip" default:"1" min:"0" help:"largest gradient norm; 0: no clipping"`
+
+	Lora       Lora       `json:"lora"`
+	Gate       Gate       `json:"gate"`
+	PET        PET        `json:"pet"`
+	Eval       Eval       `json:"eval"`
+	Checkpoint Checkpoint `json:"checkpoint"`
+
+	Storage   string `json:"storage" default:"native" enum:"native,f32,bf16,int8" help:"how the frozen base is kept in memory"`
+	Recompute bool   `json:"recompute" default:"false" help:"keep only each layer's input and compute the rest again: less memory, a third more time"`
+
+	Backend string `json:"backend" default:"auto" enum:"auto,cpu,cuda" help:"what computes"`
+	Threads int    `json:"threads" default:"0" min:"0" help:"0: one for each core"`
+}
+
+// Lora are the low-rank adapters.
+type Lora struct {
+	R       int      `json:"r" default:"64" min:"1" help:"rank"`
+	Alpha   float64  `json:"alpha" default:"128" exmin:"0" help:"the adapter is scaled by alpha/r"`
+	Dropout float64  `json:"dropout" default:"0.05" min:"0" exmax:"1"`
+	Targets []string `json:"targets" default:"[\"qkv_proj\",\"o_proj\",\"gate_up_proj\",\"down_proj\"]" help:"projections that get an adapter"`
+}
+
+// Gate is the SO8T rotation after o_proj.
+type Gate struct {
+	Enabled bool    `json:"enabled" default:"true"`
+	Layers  string  `json:"layers" default:"all" help:"layers with a gate: all, middle, or numbers such as 0,3,8-11"`
+	LRScale float64 `json:"lr_scale" default:"10" min:"0" help:"factor on lr: a rotation moves with about √7 of its parameters"`
+	Clip    string  `json:"clip" default:"own" enum:"own,shared" help:"own: the gates' gradient norm is limited apart from LoRA's"`
+}
+
+// PET is the regulariser on the final states' second difference.
+type PET struct {
+	Scale   float64   `json:"scale" default:"1" min:"0" help:"factor on the weights; 0 switches it off"`
+	Bounds  []float64 `json:"bounds" default:"[0.3,0.7]" help:"progress at which the second and third phase begin"`
+	Weights []float64 `json:"weights" default:"[0.01,0.05,0.1]" help:"of the three phases"`
+}
+
+// Eval is the validation during training.
+type Eval struct {
+	Every    int64 `json:"every" default:"0" min:"0" help:"steps between two; 0: ten in a run"`
+	Patience int   `json:"patience" default:"0" min:"0" help:"stop after so many without a new best; 0: never"`
+	Best     bool  `json:"best" default:"true" help:"the adapter is that of the best validation, not of the last step"`
+}
+
+// Checkpoint says how often and how many.
+type Checkpoint struct {
+	Every string `json:"every" default:"3m" format:"duration" bytes:"same" help:"time between two; a stop saves one too"`
+	Keep  int    `json:"keep" default:"5" min:"1" bytes:"same" help:"newest that stay"`
+}
+
+// parse reads `with`; what the schema cannot say is checked by problems.
+func parse(with []byte) (Config, error) {
+	var c Config
+	if err := plugins.DecodeWith(with, &c); err != nil {
+		return c, err
+	}
+	return c, nil
+}
+
+// every is the time between two checkpoints.
+func (c Config) every() (time.Duration, error) {
+	d, err := time.ParseDuration(c.Checkpoint.Every)
+	if err == nil && d <= 0 {
+		err = fmt.Errorf("%q is not positive", c.Checkpoint.Every)
+	}
+	return d, err
+}
+
+// steps of the run over a dataset of rows.
+func (c Config) steps(rows int) int64 {
+	if c.MaxSteps > 0 {
+		return c.MaxSteps
+	}
+	window := float64(c.Batch * c.Accumulation)
+	return max(1, ceil(float64(rows)*c.Epochs/window))
+}
+
+func ceil(x float64) int64 {
+	n := int64(x)
+	if float64(n) < x {
+		n++
+	}
+	return n
+}
+
+func (c Config) schedule(steps int64) loop.Schedule {
+	return loop.Schedule{Kind: c.Schedule, Peak: c.LR, Warmup: ceil(c.Warmup * float64(steps)), Steps: steps}
+}
+
+// pet is the schedule of PET's weight, the factor applied.
+func (c Config) pet() (so8t.Schedule, error) {
+	var s so8t.Schedule
+	if len(c.PET.Bounds) != 2 || len(c.PET.Weights) != 3 {
+		return s, fmt.Errorf("want 2 bounds and 3 weights, not %d and %d", len(c.PET.Bounds), len(c.PET.Weights))
+	}
+	copy(s.Boundaries[:], c.PET.Bounds)
+	for i, w := range c.PET.Weights {
+		s.Weights[i] = c.PET.Scale * w
+	}
+	return s, s.Check()
+}
+
+// gated is the choice of layers as the model takes it.
+func (c Config) gated() string {
+	if !c.Gate.Enabled {
+		return "none"
+	}
+	return c.Gate.Layers
+}

@@ -1,0 +1,70 @@
+package train
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/stages/internal/chat"
+	"github.com/so8t/so8t/stages/internal/dataset"
+	"github.com/so8t/so8t/stages/internal/loop"
+)
+
+// data is what is learnt from, as the base's tokens.
+type data struct {
+	train, validation []loop.Row
+	tokens            int // of train
+	longest           int // of both
+	cut               int // rows that were truncated
+}
+
+// load reads and tokenises the dataset and, when there is one, the validation set.
+func load(ctx context.Context, c Config) (data, error) {
+	var d data
+	template, err := chat.Open(c.Base)
+	if err != nil {
+		return d, plugins.Errorf(plugins.BadInput, "%w", err)
+	}
+	if d.train, err = d.rows(ctx, template, c, c.Dataset); err != nil {
+		return d, err
+	}
+	for _, r := range d.train {
+		d.tokens += len(r.Tokens)
+	}
+	if c.Validation != "" {
+		d.validation, err = d.rows(ctx, template, c, c.Validation)
+	}
+	return d, err
+}
+
+func (d *data) rows(ctx context.Context, template *chat.Template, c Config, path string) ([]loop.Row, error) {
+	rows, err := dataset.ReadFile(path, false)
+	if err != nil {
+		return nil, plugins.Errorf(plugins.BadInput, "%w", err)
+	}
+	out := make([]loop.Row, 0, len(rows))
+	for i, r := range rows {
+		if i%1024 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		name := r.ID
+		if name == "" {
+			name = fmt.Sprint(i + 1)
+		}
+		ids, learn, err := template.Example(r.Messages)
+		if err != nil {
+			return nil, plugins.Errorf(plugins.BadInput, "%s: row %q: %w", path, name, err)
+		}
+		if len(ids) > c.Length {
+			if c.Overflow != "truncate" {
+				return nil, plugins.Errorf(plugins.BadInput,
+					"%s: row %q has %d tokens, more than length %d: raise length, or set overflow: truncate to lose the end of such rows", path, name, len(ids), c.Length)
+			}
+			ids, learn = ids[:c.Length], learn[:c.Length]
+			d.cut++
+		}
+		out = append(out, loop.Row{Tokens: ids, Learn: learn})
+		d.longest = max(d.longest, len(ids))
+	}
+	return out, nil
+}

@@ -1,0 +1,171 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+
+	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/stages/internal/backend"
+	"github.com/so8t/so8t/stages/internal/loop"
+	"github.com/so8t/so8t/stages/internal/phi3"
+	"github.com/so8t/so8t/stages/internal/so8t"
+)
+
+// Run trains and writes the adapter.
+func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error) {
+	c, err := parse(a.With)
+	if err != nil {
+		return plugins.Result{}, err
+	}
+	t, err := prepare(ctx, a, c)
+	if err != nil {
+		return plugins.Result{}, typed(err)
+	}
+	defer t.close()
+	s, err := t.run.Do(ctx)
+	if err != nil {
+		return plugins.Result{}, typed(err)
+	}
+	if s.EndedEarly {
+		a.Warn(fmt.Sprintf("ended after step %d of %d: %d validations without a new best", s.Steps, t.run.Settings.Schedule.Steps, c.Eval.Patience))
+	}
+	dir := filepath.Join(a.OutputDir, adapterDir)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return plugins.Result{}, err
+	}
+	if err := so8t.WriteAdapter(dir, t.model.Adapter(filepath.Base(c.Base))); err != nil {
+		return plugins.Result{}, err
+	}
+	return plugins.Result{Metrics: t.metrics(s)}, t.be.Err()
+}
+
+// training is what an attempt holds open.
+type training struct {
+	be     backend.Backend
+	folder *phi3.Folder
+	model  *model
+	data   data
+	run    *loop.Run
+}
+
+func (t *training) close() {
+	if t.model != nil {
+		t.model.Release()
+	}
+	if t.be != nil {
+		_ = t.be.Close()
+	}
+	if t.folder != nil {
+		_ = t.folder.Close()
+	}
+}
+
+func prepare(ctx context.Context, a *plugins.Attempt, c Config) (t *training, err error) {
+	t = &training{}
+	defer func() {
+		if err != nil {
+			t.close()
+		}
+	}()
+	if t.data, err = load(ctx, c); err != nil {
+		return t, err
+	}
+	if t.folder, err = phi3.OpenFolder(c.Base); err != nil {
+		return t, err
+	}
+	if t.be, err = loop.OpenBackend(c.Backend, c.Threads); err != nil {
+		return t, err
+	}
+	weights, err := phi3.Load(t.folder.Config, t.folder, phi3.Storage(c.Storage))
+	if err != nil {
+		return t, err
+	}
+	if t.model, err = newModel(t.be, weights, c, t.data.longest); err != nil {
+		return t, plugins.Errorf(plugins.BadInput, "%w", err)
+	}
+	t.run, err = t.newRun(ctx, a, c)
+	if err == nil {
+		i := t.be.Info()
+		a.Log(fmt.Sprintf("training %d parameters on %d rows (%d tokens, longest %d) for %d steps; backend %s %s, %d threads, blas %s",
+			t.model.parameters(), len(t.data.train), t.data.tokens, t.data.longest, t.run.Settings.Schedule.Steps, i.Name, i.Device, i.Threads, i.BLAS))
+	}
+	return t, err
+}
+
+func (t *training) newRun(ctx context.Context, a *plugins.Attempt, c Config) (*loop.Run, error) {
+	every, err := c.every()
+	if err != nil {
+		return nil, plugins.Errorf(plugins.BadInput, "checkpoint.every: %w", err)
+	}
+	pet, err := c.pet()
+	if err != nil {
+		return nil, plugins.Errorf(plugins.BadInput, "pet: %w", err)
+	}
+	steps := c.steps(len(t.data.train))
+	adamw := loop.DefaultAdamW
+	adamw.MaxNorm = c.Clip
+	evals := c.Eval.Every
+	if evals == 0 {
+		evals = max(1, steps/10)
+	}
+	r := &loop.Run{
+		Backend: t.be, Model: t.model, Train: t.data.train, Validation: t.data.validation,
+		Facts: loop.FactsOf(t.be.Info()),
+		Settings: loop.Settings{
+			Seed: c.Seed, Size: loop.Size{Rows: c.Batch}, Accumulation: c.Accumulation, Schedule: c.schedule(steps),
+			AdamW: adamw, PET: pet, EvalEvery: evals, Patience: c.Eval.Patience, KeepBest: c.Eval.Best,
+		},
+		Curve: filepath.Join(a.OutputDir, curveFile), Metrics: filepath.Join(a.OutputDir, metricsFile),
+		Every: every, Stop: a.Stop,
+		Save: func(step int64, write func(dir string) error) error { return a.SaveCheckpoint(ctx, step, write) },
+		OnStep: func(p loop.Point, rate float64) {
+			a.Progress(p.Step, steps, "step")
+			a.Metric("loss", p.Loss, p.Step)
+			a.Metric("pet", p.PET, p.Step)
+			a.Metric("tokens_per_second", rate, p.Step)
+			if p.EvalLoss != nil {
+				a.Metric("eval_loss", *p.EvalLoss, p.Step)
+			}
+		},
+	}
+	if a.Resume != nil {
+		r.Resume = a.Resume.Path
+	}
+	return r, nil
+}
+
+func (t *training) metrics(s loop.Summary) map[string]float64 {
+	mean, most := t.model.angles(t.be)
+	m := map[string]float64{
+		"loss": s.Loss, "ce": s.CE, "pet": s.PET, "steps": float64(s.Steps),
+		"rows": float64(len(t.data.train)), "tokens": float64(t.data.tokens), "trained_parameters": float64(t.model.parameters()),
+		"gate_angle_mean": mean, "gate_angle_max": most,
+		"peak_memory_bytes": float64(t.be.Counters().PeakBytes), "seconds": s.Seconds,
+	}
+	if s.Seconds > 0 {
+		m["tokens_per_second"] = float64(s.Tokens) / s.Seconds
+	}
+	if !math.IsNaN(s.EvalLoss) {
+		m["eval_loss"], m["best_step"] = s.EvalLoss, float64(s.BestStep)
+	}
+	return m
+}
+
+// typed gives an error of the loop or the model its class.
+func typed(err error) error {
+	var diverged *loop.DivergedError
+	var input *phi3.InputError
+	switch {
+	case errors.Is(err, loop.ErrStopped):
+		return plugins.Errorf(plugins.Cancelled, "%w", err)
+	case errors.As(err, &diverged):
+		return plugins.Errorf(plugins.BadInput, "%w: lower lr", err)
+	case errors.As(err, &input), errors.Is(err, loop.ErrOtherRun):
+		return plugins.Errorf(plugins.BadInput, "%w", err)
+	}
+	return err
+}
