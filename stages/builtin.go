@@ -4,12 +4,16 @@ package stages
 
 import (
 	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/stages/base"
 	"github.com/so8t/so8t/stages/noop"
+	"github.com/so8t/so8t/stages/train"
 )
 
 // Builtin returns the built-in stages, in the order of the pipeline.
 func Builtin() []plugins.Stage {
 	return []plugins.Stage{
+		base.New(),
+		train.New(),
 		noop.New(),
 	}
 }
