@@ -62,7 +62,7 @@ func FolderName(instance string) string {
 		}
 	}
 	name := b.String()
-	if exact && len(name) <= maxFolderName && name != "" {
+	if exact && len(name) <= maxFolderName && name != "" && !deviceName(name) {
 		return name
 	}
 	if len(name) > maxFolderName {
@@ -70,4 +70,14 @@ func FolderName(instance string) string {
 	}
 	sum := sha256.Sum256([]byte(instance))
 	return name + "~" + hex.EncodeToString(sum[:4])
+}
+
+// deviceName tells names that are devices on Windows, with whatever extension.
+func deviceName(name string) bool {
+	base, _, _ := strings.Cut(name, ".")
+	switch base {
+	case "con", "prn", "aux", "nul":
+		return true
+	}
+	return len(base) == 4 && (base[:3] == "com" || base[:3] == "lpt") && base[3] >= '0' && base[3] <= '9'
 }

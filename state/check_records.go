@@ -1,0 +1,209 @@
+package state
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+)
+
+// allRecords is the content of a database, each list in order of its keys.
+type allRecords struct {
+	runs     []Run
+	plans    []RunPlan
+	stages   []StageRecord
+	attempts []Attempt
+	cache    []CacheEntry
+	damaged  []string // records that cannot be read
+}
+
+// readAll reads every record of every bucket and checks its checksum.
+func readAll(t *Tx) (*allRecords, error) {
+	all := &allRecords{}
+	for _, read := range []func() error{
+		func() error { return readBucket(t, bucketMeta, nil, &all.damaged) },
+		func() error { return readInto(t, bucketRuns, &all.runs, &all.damaged) },
+		func() error { return readInto(t, bucketPlans, &all.plans, &all.damaged) },
+		func() error { return readInto(t, bucketStages, &all.stages, &all.damaged) },
+		func() error { return readInto(t, bucketAttempts, &all.attempts, &all.damaged) },
+		func() error { return readInto(t, bucketCache, &all.cache, &all.damaged) },
+		func() error { return readBucket(t, bucketUnfinished, nil, &all.damaged) },
+		func() error { return readInto(t, bucketParts, new([]LatestParts), &all.damaged) },
+		func() error { return readInto(t, bucketFiles, new([]fileDigest), &all.damaged) },
+	} {
+		if err := read(); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func readInto[T any](t *Tx, bucket []byte, list *[]T, damaged *[]string) error {
+	return readBucket(t, bucket, func(doc []byte) error {
+		var record T
+		if err := json.Unmarshal(doc, &record); err != nil {
+			return err
+		}
+		*list = append(*list, record)
+		return nil
+	}, damaged)
+}
+
+// readBucket checks the values of a bucket and hands their JSON to take (nil: nobody).
+func readBucket(t *Tx, bucket []byte, take func(doc []byte) error, damaged *[]string) error {
+	return t.scan(bucket, nil, func(k, v []byte) error {
+		doc, err := openValue(bucket, k, v)
+		if err == nil && take != nil {
+			err = take(doc)
+		}
+		if err != nil {
+			*damaged = append(*damaged, fmt.Sprintf("record %s %q: %v", bucket, k, err))
+		}
+		return nil
+	})
+}
+
+// folders compares records with what lies on the disk. A live engine's run is left out:
+// it is changing.
+func (c *checker) folders(ctx context.Context, all *allRecords) error {
+	ids, err := runFolders(c.store.dir)
+	if err != nil {
+		return err
+	}
+	known := map[string]bool{}
+	for _, r := range all.runs {
+		known[r.ID] = true
+		if _, alive, err := Query(c.store.dir, r.ID); err != nil {
+			return err
+		} else if alive {
+			continue
+		}
+		if !slices.Contains(ids, r.ID) {
+			c.add(Damage, CodeRunMissing, RunDir(c.store.dir, r.ID), "", "the folder of run %s is missing, and with it its outputs", r.ID)
+			continue
+		}
+		if r.State == RunRunning {
+			c.add(Note, CodeRunInterrupted, RunDir(c.store.dir, r.ID), "", "run %s was cut off; `so8t resume %s` continues it", r.ID, r.ID)
+		}
+		if _, err := os.Stat(JournalPath(c.store.dir, r.ID)); errors.Is(err, fs.ErrNotExist) {
+			c.add(Damage, CodeJournalMissing, JournalPath(c.store.dir, r.ID), "", "the journal of run %s is missing: the database cannot be rebuilt without it", r.ID)
+		}
+		if err := c.runAttempts(ctx, r.ID, all); err != nil {
+			return err
+		}
+	}
+	for _, id := range ids {
+		if !known[id] {
+			if _, alive, err := Query(c.store.dir, id); err != nil {
+				return err
+			} else if !alive {
+				c.add(Note, CodeRunUnknown, RunDir(c.store.dir, id), "", "no run of this id: a crash came before its first commit")
+			}
+		}
+	}
+	return nil
+}
+
+// runAttempts compares one run's attempts with their folders.
+func (c *checker) runAttempts(ctx context.Context, run string, all *allRecords) error {
+	expected := map[string]bool{}
+	for _, a := range all.attempts {
+		if a.Run != run {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		folder := AttemptDir(c.store.dir, run, a.Instance, a.Number)
+		expected[folder] = true
+		c.attempt(a, folder)
+	}
+	stages, err := os.ReadDir(filepath.Join(RunDir(c.store.dir, run), stagesName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("looking at run %q: %w", run, err)
+	}
+	for _, stage := range stages {
+		parent := filepath.Join(RunDir(c.store.dir, run), stagesName, stage.Name())
+		attempts, err := os.ReadDir(parent)
+		if err != nil {
+			return fmt.Errorf("looking at run %q: %w", run, err)
+		}
+		for _, e := range attempts {
+			path := filepath.Join(parent, e.Name())
+			if _, err := strconv.Atoi(e.Name()); err == nil && e.IsDir() && !expected[path] {
+				c.add(Note, CodeAttemptUnknown, path, "", "no attempt of this number: a crash came before its commit")
+			}
+		}
+	}
+	return nil
+}
+
+func (c *checker) attempt(a Attempt, folder string) {
+	if a.Outcome == Succeeded {
+		if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+			c.add(Damage, CodeAttemptMissing, folder, "", "the outputs of stage %q (run %s, attempt %d) are missing; the stage runs again when they are needed", a.Instance, a.Run, a.Number)
+			return
+		}
+		if c.opts.VerifyAttempt != nil {
+			if err := c.opts.VerifyAttempt(folder); err != nil {
+				c.add(Damage, CodeAttemptDamaged, folder, repairAside, "the outputs of stage %q (run %s, attempt %d) are not what was written: %v", a.Instance, a.Run, a.Number, err)
+			}
+		}
+		return
+	}
+	for _, p := range a.Checkpoints {
+		path := filepath.Join(c.store.dir, filepath.FromSlash(p.Path))
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			// The one before it is used, or the stage begins anew.
+			c.add(Note, CodeCheckpointMissing, path, "", "checkpoint %d of stage %q (run %s, attempt %d) is missing", p.Step, a.Instance, a.Run, a.Number)
+		}
+	}
+}
+
+// agreement looks for records that contradict each other, which no transaction leaves.
+func (c *checker) agreement(all *allRecords) {
+	path := c.store.databasePath()
+	plans := map[string]bool{}
+	for _, p := range all.plans {
+		plans[p.Run] = true
+	}
+	runs := map[string]Run{}
+	for _, r := range all.runs {
+		runs[r.ID] = r
+		if !plans[r.ID] {
+			c.add(Damage, CodeRecords, path, repairRebuild, "run %s has no plan", r.ID)
+		}
+	}
+	type id struct {
+		run, instance string
+		number        int
+	}
+	attempts := map[id]Attempt{}
+	for _, a := range all.attempts {
+		attempts[id{a.Run, a.Instance, a.Number}] = a
+		if r, ok := runs[a.Run]; !ok || a.Epoch > r.Epoch {
+			c.add(Damage, CodeRecords, path, repairRebuild, "attempt %d of stage %q belongs to no epoch of run %q", a.Number, a.Instance, a.Run)
+		}
+		if _, ok := attempts[id{a.Run, a.Instance, a.Number - 1}]; a.Number > 1 && !ok {
+			c.add(Damage, CodeRecords, path, repairRebuild, "attempt %d of stage %q of run %s has none before it", a.Number, a.Instance, a.Run)
+		}
+	}
+	for _, s := range all.stages {
+		if r, ok := runs[s.Run]; !ok || s.Epoch > r.Epoch {
+			c.add(Damage, CodeRecords, path, repairRebuild, "stage %q belongs to no epoch of run %q", s.Instance, s.Run)
+		}
+	}
+	for _, e := range all.cache {
+		if a := attempts[id{e.Run, e.Instance, e.Attempt}]; a.Outcome != Succeeded || a.Fingerprint != e.Fingerprint {
+			c.add(Damage, CodeRecords, path, repairRebuild, "cache entry of stage %q points at attempt %d of run %s, which did not succeed with its fingerprint", e.Instance, e.Attempt, e.Run)
+		}
+	}
+}
