@@ -25,14 +25,20 @@ func (Stage) Check(ctx context.Context, req plugins.CheckRequest) (plugins.Check
 	}
 	k.settings(c)
 	k.backend(c)
+	readable := k.files(&c)
 	folder := k.base(c)
 	if folder == nil {
 		return k.report, nil
 	}
 	defer folder.Close()
 	k.selection(c, folder.Config)
-	rows, longest := k.data(ctx, c)
-	k.needs(c, folder, rows, longest)
+	var d data
+	if readable {
+		if d, err = load(ctx, c); err != nil {
+			k.bad("dataset", err)
+		}
+	}
+	k.needs(c, folder, d)
 	return k.report, nil
 }
 

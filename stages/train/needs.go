@@ -1,7 +1,6 @@
 package train
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -14,34 +13,24 @@ import (
 	"github.com/so8t/so8t/stages/internal/so8t"
 )
 
-// data reads what is there of dataset and validation; false when the base's tokenizer or
-// the dataset is not.
-func (k *checker) data(ctx context.Context, c Config) (data, bool) {
-	there := true
-	for field, path := range map[string]string{"dataset": c.Dataset, "validation": c.Validation} {
-		switch {
-		case slices.Contains(k.pending, field):
-			there = there && field != "dataset"
-			if field == "validation" {
-				c.Validation = ""
-			}
-		case path == "":
-		default:
-			if err := k.file(path); err != nil {
-				k.bad(field, err)
-				there = false
-			}
+// files looks at dataset and validation without a tokenizer, so that a broken line is found
+// though the base is still to be made. It reports whether the dataset can be read; a
+// validation set that cannot yet is taken out of c.
+func (k *checker) files(c *Config) bool {
+	readable := !slices.Contains(k.pending, "dataset")
+	if slices.Contains(k.pending, "validation") {
+		c.Validation = ""
+	}
+	for _, f := range []struct{ field, path string }{{"dataset", c.Dataset}, {"validation", c.Validation}} {
+		if f.path == "" || slices.Contains(k.pending, f.field) {
+			continue
+		}
+		if err := k.file(f.path); err != nil {
+			k.bad(f.field, err)
+			readable = false
 		}
 	}
-	if !there {
-		return data{}, false
-	}
-	d, err := load(ctx, c)
-	if err != nil {
-		k.bad("dataset", err)
-		return data{}, false
-	}
-	return d, true
+	return readable
 }
 
 // file looks at a dataset without a tokenizer: a broken line is found though the base is
@@ -55,12 +44,12 @@ func (k *checker) file(path string) error {
 }
 
 // needs computes memory and disk from the model's shapes. Bytes.
-func (k *checker) needs(c Config, folder *phi3.Folder, d data, known bool) {
+func (k *checker) needs(c Config, folder *phi3.Folder, d data) {
 	m := folder.Config
 	lora, gates := trained(c, m)
 	perStep := int64(16 * (lora + gates)) // value, gradient and two moments, f32
 	tokens := int64(c.Batch) * int64(c.Length)
-	if known {
+	if d.longest > 0 {
 		tokens = int64(c.Batch) * int64(d.longest)
 	}
 	// Kept for the backward pass of a layer, per token: its input, both norms, the
