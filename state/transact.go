@@ -40,12 +40,18 @@ func (s *Store) locked(ctx context.Context, write bool, f func(*Tx) error) error
 	if err := s.guard(); err != nil {
 		return err
 	}
-	return s.withDatabase(ctx, write, func(t *Tx) error {
+	err = s.withDatabase(ctx, write, func(t *Tx) error {
 		if err := s.checkSchema(t); err != nil {
 			return err
 		}
 		return f(t)
 	})
+	if isDamaged(err) {
+		s.mu.Lock()
+		s.guarded = false
+		s.mu.Unlock()
+	}
+	return err
 }
 
 // withDatabase opens the database, runs f in a transaction and closes it. The caller
@@ -177,7 +183,7 @@ func openDatabase(ctx context.Context, path string, write bool) (*database, erro
 		}
 		if isDamaged(err) && db.file != nil {
 			// bbolt panicked and keeps the file, and with it its lock, open.
-			_ = db.file.Close()
+			unlockAndClose(db.file)
 		}
 		var pathErr *fs.PathError
 		if isDamaged(err) || errors.As(err, &pathErr) {
@@ -192,9 +198,7 @@ func openDatabase(ctx context.Context, path string, write bool) (*database, erro
 // the end of the process.
 func (d *database) close(damaged bool) error {
 	if damaged {
-		if err := d.file.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
-			return err
-		}
+		unlockAndClose(d.file) // the mapping alone would keep the lock
 		return nil
 	}
 	if d.read {
