@@ -3,63 +3,264 @@ package host
 import (
 	"context"
 	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
 	"time"
 
+	plugin "github.com/hashicorp/go-plugin"
+
 	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/plugins/internal/wire"
+)
+
+const (
+	// stopMargin is how long after its grace time a stage may take to return once its
+	// context is cancelled, before its process group is killed.
+	stopMargin = 2 * time.Second
+	// exitWait is how long a process may take to end after its connection broke, and in
+	// Close after it was asked to.
+	exitWait = 3 * time.Second
 )
 
 // Process is a running plugin. It can describe itself, check, and then run, one stage at a
 // time. Its methods may be called from several goroutines.
-type Process struct{}
+type Process struct {
+	command Command
+	options Options
+	secrets secrets
+	journal *journal
+	child   *child
+	plugin  *plugin.Client
+	client  *wire.Client
+	life    vital
 
-// Launch starts a plugin and waits for its handshake. The error is a *plugins.Error:
-// unavailable when the program is not there or not what it should be, crashed when it ended.
-func Launch(ctx context.Context, c Command, o Options) (*Process, error) {
-	return nil, errors.New("not yet")
+	mu     sync.Mutex
+	doomed error // why we killed it, when we did
+	closed sync.Once
+	left   []Record // what Close found
 }
+
+func newProcess(c Command, o Options) *Process {
+	return &Process{command: c, options: o, secrets: newSecrets(o.Secrets), journal: newJournal(o.Log, o.LogLimit)}
+}
+
+func (p *Process) startTimeout() time.Duration {
+	return orDefault(p.options.StartTimeout, defaultStartTimeout)
+}
+func (p *Process) callTimeout() time.Duration {
+	return orDefault(p.options.CallTimeout, defaultCallTimeout)
+}
+func (p *Process) heartbeat() time.Duration { return orDefault(p.options.Heartbeat, defaultHeartbeat) }
+
+func orDefault(d, otherwise time.Duration) time.Duration {
+	if d > 0 {
+		return d
+	}
+	return otherwise
+}
+
+// name is how messages call the plugin.
+func (p *Process) name() string {
+	if p.options.Name != "" {
+		return p.options.Name
+	}
+	return filepath.Base(p.command.Path)
+}
+
+// failed puts the plugin's name before an error and takes the secrets out of it.
+func (p *Process) failed(err error) error {
+	var e *plugins.Error
+	if !errors.As(err, &e) {
+		e = plugins.Errorf(plugins.CodeOf(err), "%w", err)
+	}
+	out := plugins.Errorf(e.Code, "plugin %q: %w", p.name(), e)
+	out.Message, out.Detail = p.secrets.text(out.Message), p.secrets.text(e.Detail)
+	return out
+}
+
+// Record identifies the process.
+func (p *Process) Record() Record { return p.child.record }
 
 // Describe asks the plugin what it is.
 func (p *Process) Describe(ctx context.Context) (plugins.Description, error) {
-	return plugins.Description{}, errors.New("not yet")
+	ctx, cancel := context.WithTimeout(ctx, p.callTimeout())
+	defer cancel()
+	d, err := p.client.Describe(ctx)
+	if err != nil {
+		return d, p.explain(err)
+	}
+	return d, nil
 }
 
 // Check asks the plugin whether it could run.
 func (p *Process) Check(ctx context.Context, req plugins.CheckRequest) (plugins.CheckReport, error) {
-	return plugins.CheckReport{}, errors.New("not yet")
+	ctx, cancel := context.WithTimeout(ctx, p.callTimeout())
+	defer cancel()
+	report, err := p.client.Check(ctx, req)
+	if err != nil {
+		return report, p.explain(err)
+	}
+	for i, problem := range report.Problems {
+		report.Problems[i].Message = p.secrets.text(problem.Message)
+		report.Problems[i].Hint = p.secrets.text(problem.Hint)
+	}
+	return report, nil
 }
 
 // Run lets the plugin do its work. Of the attempt the data fields are sent; its functions and
 // channel are not used. on gets every event, one at a time, and holds the plugin up while it
-// works; log lines have been written to Options.Log already. The error is a *plugins.Error.
-// When ctx ends, the stage's context is cancelled at once: ask it to stop with Stop.
+// works; nil drops them. Log lines have been written to Options.Log before they come. The
+// error is a *plugins.Error. When ctx ends, so does the stage's context, at once: to let it
+// write a checkpoint, use Stop.
 func (p *Process) Run(ctx context.Context, a *plugins.Attempt, on func(plugins.Event)) (plugins.Result, error) {
-	return plugins.Result{}, errors.New("not yet")
+	if on == nil {
+		on = func(plugins.Event) {}
+	}
+	limit := p.heartbeat()
+	p.life.begin()
+	stopWatching := p.watch(limit)
+	defer stopWatching()
+	result, err := p.client.Run(ctx, a, min(limit/4, time.Second), wire.Receiver{
+		Alive: p.life.alive,
+		Event: func(e plugins.Event) {
+			p.life.hold(true)
+			defer p.life.hold(false)
+			if e := p.admit(a, e); e != nil {
+				on(e)
+			}
+		},
+	})
+	if err != nil {
+		return plugins.Result{}, p.explain(err)
+	}
+	result.Skipped = p.secrets.text(result.Skipped)
+	return result, nil
+}
+
+// admit redacts an event, writes log lines to the log, and refuses a checkpoint that does not
+// lie where the attempt's checkpoints do.
+func (p *Process) admit(a *plugins.Attempt, e plugins.Event) plugins.Event {
+	switch e := e.(type) {
+	case plugins.LogLine:
+		e.Message = p.secrets.text(e.Message)
+		line := e.Message + "\n"
+		if e.Level != "info" && e.Level != "" {
+			line = e.Level + ": " + line
+		}
+		p.journal.write([]byte(line))
+		return e
+	case plugins.Warning:
+		e.Message = p.secrets.text(e.Message)
+		return e
+	case plugins.Progress:
+		e.Message = p.secrets.text(e.Message)
+		return e
+	case plugins.Saved:
+		rel, err := filepath.Rel(a.CheckpointDir, e.Checkpoint.Path)
+		if err != nil || !filepath.IsLocal(rel) || rel == "." {
+			return plugins.Warning{Message: fmt.Sprintf("the plugin reports a checkpoint at %q, outside its folder: ignored", e.Checkpoint.Path)}
+		}
+		return e
+	}
+	return e
 }
 
 // Stop asks the stage in progress to checkpoint and return; Run goes on delivering events
 // until it does. When grace is over the stage's context is cancelled, and shortly after the
 // process group is killed. Stop returns when the request has been sent.
-func (p *Process) Stop(ctx context.Context, grace time.Duration) error { return errors.New("not yet") }
+func (p *Process) Stop(ctx context.Context, grace time.Duration) error {
+	timer := time.AfterFunc(grace+stopMargin, func() {
+		p.doom(plugins.Errorf(plugins.Cancelled, "did not stop within %s and was killed", grace))
+	})
+	p.life.deadline(timer)
+	ctx, cancel := context.WithTimeout(ctx, p.callTimeout())
+	defer cancel()
+	if err := p.client.Stop(ctx, grace); err != nil {
+		return p.explain(err)
+	}
+	return nil
+}
 
-// Suspend stops the process group, Continue lets it go on.
-func (p *Process) Suspend() error  { return nil }
-func (p *Process) Continue() error { return nil }
+// Suspend stops the process group; Continue lets it go on.
+func (p *Process) Suspend() error {
+	p.life.hold(true)
+	return p.child.group.suspend()
+}
+
+// Continue undoes Suspend.
+func (p *Process) Continue() error {
+	defer p.life.hold(false)
+	return p.child.group.resume()
+}
 
 // Kill ends the process group at once. Close is still needed.
-func (p *Process) Kill() {}
+func (p *Process) Kill() { p.doom(plugins.Errorf(plugins.Cancelled, "was killed")) }
+
+// doom kills the process for a reason that Run then gives.
+func (p *Process) doom(why error) {
+	p.mu.Lock()
+	if p.doomed == nil {
+		p.doomed = why
+	}
+	p.mu.Unlock()
+	p.child.kill()
+}
+
+// explain makes an error of a call one that says what happened to the process.
+func (p *Process) explain(err error) error {
+	if !errors.Is(err, wire.ErrGone) {
+		return p.failed(err)
+	}
+	select {
+	case <-p.child.exited:
+	case <-time.After(exitWait):
+		p.child.kill()
+		<-p.child.exited
+		return p.failed(p.withTail(plugins.Errorf(plugins.Crashed, "closed its connection and went on: %w", err)))
+	}
+	p.mu.Lock()
+	doomed := p.doomed
+	p.mu.Unlock()
+	if doomed != nil {
+		return p.failed(p.withTail(doomed))
+	}
+	p.child.end() // its last words
+	if killed(p.child.state) && countMemoryKills().since(p.child.memory) {
+		return p.failed(p.withTail(plugins.Errorf(plugins.OutOfMemory, "was killed by the kernel: out of memory")))
+	}
+	return p.failed(p.withTail(plugins.Errorf(plugins.Crashed, "%s before its result", describeExit(p.child.state))))
+}
+
+// withTail adds the last lines of what the plugin printed to the detail.
+func (p *Process) withTail(err error) error {
+	var e *plugins.Error
+	if errors.As(err, &e) && e.Detail == "" {
+		e.Detail = p.journal.lastLines()
+	}
+	return err
+}
 
 // Close ends the plugin: politely, then by force; kills whatever descends from it; waits for
 // the log's last bytes and removes the socket. It returns the processes that the plugin had
 // left behind, which are gone now.
-func (p *Process) Close() []Record { return nil }
-
-// Record identifies the process.
-func (p *Process) Record() Record { return Record{} }
-
-// Sweep kills what is left of the processes that a former engine recorded and everything that
-// descends from them, and returns what it killed. A process is only ever chosen by its pid
-// together with its birth, or by the mark it inherited.
-func Sweep(records []Record) ([]Record, error) { return nil, nil }
-
-// SelfBuildID tells builds of this binary apart.
-func SelfBuildID() string { return "" }
+func (p *Process) Close() []Record {
+	p.closed.Do(func() {
+		defer sockets.leave()
+		defer p.journal.close()
+		p.life.end()
+		if p.child.exited == nil { // it never started
+			p.plugin.Kill()
+			return
+		}
+		_ = p.child.group.resume() // a stopped process cannot end
+		late := time.AfterFunc(exitWait, p.child.kill)
+		p.plugin.Kill()
+		late.Stop()
+		p.child.kill()
+		<-p.child.exited
+		p.left = clearLeftovers(p.child.record)
+		p.child.end()
+	})
+	return p.left
+}

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,13 +27,13 @@ var generators = []string{
 }
 
 func main() {
+	log.SetFlags(0)
+	log.SetPrefix("generate: ")
 	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: generate DIR FILE.proto")
-		os.Exit(2)
+		log.Fatal("usage: generate DIR FILE.proto")
 	}
 	if err := generate(os.Args[1], os.Args[2]); err != nil {
-		fmt.Fprintln(os.Stderr, "generate:", err)
-		os.Exit(1)
+		log.Fatal(err)
 	}
 }
 
