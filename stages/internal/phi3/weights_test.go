@@ -1,0 +1,371 @@
+package phi3
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/so8t/so8t/stages/internal/backend"
+	"github.com/so8t/so8t/stages/internal/safetensors"
+	"github.com/so8t/so8t/stages/internal/so8t"
+)
+
+// copyModel copies a testdata model so that it can be damaged.
+func copyModel(t *testing.T, model string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", model))); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// rewrite changes the tensors of a one-file model.
+func rewrite(t *testing.T, dir string, change func(name string, shape []int, v []float32) (string, []int, []float32)) {
+	t.Helper()
+	set, err := safetensors.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []safetensors.Tensor
+	for _, name := range set.Names() {
+		info, _ := set.Info(name)
+		v, err := set.Floats(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, shape, v := change(name, info.Shape, v)
+		if n != "" {
+			list = append(list, safetensors.FromFloats(n, safetensors.F32, shape, v))
+		}
+	}
+	set.Close()
+	if err := safetensors.Write(filepath.Join(dir, "model.safetensors"), list, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOpenFolder_ReportsEveryProblemAtOnce(t *testing.T) {
+	dir := copyModel(t, "tiny-phi3")
+	rewrite(t, dir, func(name string, shape []int, v []float32) (string, []int, []float32) {
+		switch name {
+		case "model.norm.weight":
+			return "", nil, nil
+		case "model.layers.1.mlp.down_proj.weight":
+			return name, []int{shape[1], shape[0]}, v
+		case "model.layers.2.self_attn.qkv_proj.weight":
+			return "model.layers.2.self_attn.q_proj.weight", shape, v
+		}
+		return name, shape, v
+	})
+	_, err := OpenFolder(dir)
+	var input *InputError
+	if !errors.As(err, &input) || len(input.Problems) != 4 {
+		t.Fatalf("%v", err)
+	}
+	for _, want := range []string{`"model.norm.weight" is missing`, "has shape [160 64]; config.json says [64 160]",
+		`"model.layers.2.self_attn.qkv_proj.weight" is missing`, "stored apart"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in: %v", want, err)
+		}
+	}
+}
+
+func TestOpenFolder_SuperfluousHead(t *testing.T) {
+	for _, equal := range []bool{true, false} {
+		dir := copyModel(t, "tiny-phi3")
+		f, err := OpenFolder(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		head := make([]float32, 4128*64)
+		if err := f.ReadFloats(embedName, 0, head); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		if !equal {
+			head[len(head)-1]++
+		}
+		addTensor(t, dir, headName, []int{4128, 64}, head)
+		f, err = OpenFolder(dir)
+		if equal != (err == nil) {
+			t.Errorf("lm_head equal to the tied embedding: %v: %v", equal, err)
+		}
+		if err == nil {
+			f.Close()
+		}
+	}
+}
+
+func addTensor(t *testing.T, dir, name string, shape []int, v []float32) {
+	t.Helper()
+	set, err := safetensors.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := []safetensors.Tensor{safetensors.FromFloats(name, safetensors.F32, shape, v)}
+	for _, n := range set.Names() {
+		info, _ := set.Info(n)
+		data, err := set.Floats(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, safetensors.FromFloats(n, safetensors.F32, info.Shape, data))
+	}
+	set.Close()
+	if err := safetensors.Write(filepath.Join(dir, "model.safetensors"), list, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOpenFolder_DamagedFiles(t *testing.T) {
+	for name, damage := range map[string]func(dir string) error{
+		"truncated": func(dir string) error { return os.Truncate(filepath.Join(dir, "model.safetensors"), 100_000) },
+		"missing":   func(dir string) error { return os.Remove(filepath.Join(dir, "model.safetensors")) },
+		"empty":     func(dir string) error { return os.Truncate(filepath.Join(dir, "model.safetensors"), 0) },
+		"a pointer of git-lfs": func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "model.safetensors"), []byte("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"), 0o600)
+		},
+	} {
+		dir := copyModel(t, "tiny-phi3")
+		if err := damage(dir); err != nil {
+			t.Fatal(err)
+		}
+		_, err := OpenFolder(dir)
+		var input *InputError
+		if !errors.As(err, &input) || !strings.Contains(err.Error(), "download it again") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := OpenFolder(filepath.Join(t.TempDir(), "nowhere")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no folder: %v", err)
+	}
+}
+
+// bf16 and f32 tensors are used where they are in the file.
+func TestLoad_AliasesTheFile(t *testing.T) {
+	w := load(t, "tiny-phi3-bf16-sharded", StoreNative)
+	if w.Embed.Kind != backend.BFloat16 || w.Layers[0].QKV.Kind != backend.BFloat16 || len(w.Head.BF16) == 0 || &w.Head.BF16[0] != &w.Embed.BF16[0] {
+		t.Errorf("embedding %s, qkv %s", w.Embed.Kind, w.Layers[0].QKV.Kind)
+	}
+	f, err := OpenFolder("testdata/tiny-phi3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	plain, err := Load(f.Config, f, StoreNative)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, raw, _ := f.View(moduleName(1, Down))
+	if unsafe.Pointer(&plain.Layers[1].Down.F32[0]) != unsafe.Pointer(&raw[0]) {
+		t.Error("an f32 tensor was copied")
+	}
+}
+
+func TestLoad_Int8(t *testing.T) {
+	w, q := load(t, "tiny-phi3", StoreF32), load(t, "tiny-phi3", StoreInt8)
+	if q.Embed.Kind != backend.Float32 {
+		t.Errorf("the embedding is %s", q.Embed.Kind)
+	}
+	for i := range w.Layers {
+		for _, module := range Modules {
+			a, b := w.Layers[i].Module(module), q.Layers[i].Module(module)
+			for k, v := range a.F32 {
+				scale := b.Scales[k/a.Cols]
+				if d := math.Abs(float64(v - scale*float32(b.Int8[k]))); d > float64(scale)*0.5001 {
+					t.Fatalf("layer %d %s[%d]: %v became %v", i, module, k, v, scale*float32(b.Int8[k]))
+				}
+			}
+		}
+	}
+	// Exact ties go to even, ±127 is the end, a zero row has no scale.
+	codes := make([]int8, 5)
+	if s := QuantizeInt8(codes, []float32{127, 0.5, 1.5, -2.5, -127}); s != 1 || !reflect.DeepEqual(codes, []int8{127, 0, 2, -2, -127}) {
+		t.Errorf("scale %v, codes %v", s, codes)
+	}
+	if s := QuantizeInt8(codes, make([]float32, 5)); s != 0 || codes[0] != 0 {
+		t.Errorf("zero row: scale %v, codes %v", s, codes)
+	}
+}
+
+func TestNewWeights_WriteAndRead(t *testing.T) {
+	c, err := ReadConfig("testdata/tiny-phi3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := NewWeights(c, 42)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := NewWeights(c, 42)
+	if err != nil || !reflect.DeepEqual(w, again) {
+		t.Error("the same seed draws other weights")
+	}
+	other, err := NewWeights(c, 43)
+	if err != nil || reflect.DeepEqual(w.Embed.F32[:8], other.Embed.F32[:8]) {
+		t.Error("another seed draws the same weights")
+	}
+	square := 0.0
+	for _, v := range w.Layers[1].Down.F32 {
+		square += float64(v) * float64(v)
+	}
+	if std, want := math.Sqrt(square/float64(len(w.Layers[1].Down.F32))), 0.02/math.Sqrt(6); math.Abs(std/want-1) > 0.05 {
+		t.Errorf("down_proj has deviation %v, expected %v", std, want)
+	}
+	dir := t.TempDir()
+	if err := w.WriteFolder(dir, "float32"); err != nil {
+		t.Fatal(err)
+	}
+	f, err := OpenFolder(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	back, err := Load(f.Config, f, StoreF32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back.Config = c
+	if !reflect.DeepEqual(w, back) {
+		t.Error("other weights came back")
+	}
+	if w.WriteFolder(t.TempDir(), "int4") == nil {
+		t.Error("an unknown dtype was written")
+	}
+}
+
+func TestModel_ExportsWhatItTrained(t *testing.T) {
+	be := single(t)
+	w := load(t, "tiny-phi3-b", StoreF32)
+	m, err := NewBaseModel(be, w, TrainOptions{MaxLen: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := m.Weights()
+	if err != nil || !reflect.DeepEqual(w, back) {
+		t.Errorf("other weights came back, %v", err)
+	}
+	want := loraFixture(t)
+	want.Gates = &so8t.Gates{Hidden: 64, Layers: []so8t.Gate{{Layer: 1, Theta: make([]float32, 8*so8t.Params)}}}
+	want.Gates.Layers[0].Theta[3] = 0.5
+	a := adapterModel(t, be, want, "middle").Adapter("models/tiny-phi3")
+	dir := t.TempDir()
+	if err := so8t.WriteAdapter(dir, a); err != nil {
+		t.Fatal(err)
+	}
+	got, err := so8t.ReadAdapter(dir)
+	if err != nil || !reflect.DeepEqual(want, got) {
+		t.Errorf("another adapter came back, %v", err)
+	}
+}
+
+func TestMerged_EqualsReferenceInAnyChunks(t *testing.T) {
+	f, err := OpenFolder("testdata/tiny-phi3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	m, err := NewMerged(f.Config, f, loraFixture(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := openFixture(t, "lora_merged.safetensors")
+	for _, name := range want.set.Names() {
+		v := want.f64(name)
+		got := make([]float32, len(v))
+		if err := m.ReadFloats(name, 0, got); err != nil {
+			t.Fatal(err)
+		}
+		if d := far(got, v); d > 1e-7 { // one rounding of values below 1
+			t.Errorf("%s is off by %g", name, d)
+		}
+	}
+	gated := openFixture(t, "gated.safetensors")
+	a := &so8t.Adapter{LoRA: loraFixture(t).LoRA, Gates: gatesFixture(gated, "lora_and_gates")}
+	if m, err = NewMerged(f.Config, f, a); err != nil {
+		t.Fatal(err)
+	}
+	whole := make([]float32, 64*64)
+	if err := m.ReadFloats(moduleName(0, O), 0, whole); err != nil {
+		t.Fatal(err)
+	}
+	if d := far(whole, gated.f64("model.lora_and_gates.layers.0.o_proj_merged_and_folded")); d > 2e-7 {
+		t.Errorf("merged and folded is off by %g", d)
+	}
+	for _, step := range []int{1, 63, 64 * 3, 64*8 + 5, 4000} {
+		var pieces []float32
+		for at := 0; at < len(whole); at += step {
+			part := make([]float32, min(step, len(whole)-at))
+			if err := m.ReadFloats(moduleName(0, O), at, part); err != nil {
+				t.Fatal(err)
+			}
+			pieces = append(pieces, part...)
+		}
+		if !reflect.DeepEqual(pieces, whole) {
+			t.Errorf("in pieces of %d another matrix is read", step)
+		}
+	}
+	if m.ReadFloats(moduleName(0, O), 4090, make([]float32, 10)) == nil {
+		t.Error("a read past the end was answered")
+	}
+}
+
+func TestCheckAdapter_ReportsEveryProblem(t *testing.T) {
+	c, err := ReadConfig("testdata/tiny-phi3-b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := loraFixture(t)
+	a.Gates = &so8t.Gates{Hidden: 64, Layers: []so8t.Gate{{Layer: 1, Theta: make([]float32, 8*so8t.Params)}, {Layer: 9}}}
+	err = CheckAdapter(c, a)
+	var input *InputError
+	if !errors.As(err, &input) || len(input.Problems) != 14 {
+		t.Fatalf("%v", err)
+	}
+	for _, want := range []string{"for a layer of 128×64; the model's is 192×96", `"model.layers.2.mlp.down_proj" is not part`, "layer 9", "expected 336"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in: %v", want, err)
+		}
+	}
+}
+
+func TestNewAdapterModel_Refuses(t *testing.T) {
+	be := single(t)
+	w := load(t, "tiny-phi3", StoreNative)
+	for name, o := range map[string]AdapterOptions{
+		"nothing":     {},
+		"rank":        {Targets: Modules, Alpha: 1},
+		"alpha":       {Targets: Modules, Rank: 1},
+		"target":      {Targets: []string{"q_proj"}, Rank: 1, Alpha: 1},
+		"gated layer": {Gates: "7"},
+	} {
+		if _, err := NewAdapterModel(be, w, TrainOptions{MaxLen: 8}, o); err == nil {
+			t.Errorf("%s was accepted: %+v", name, o)
+		}
+	}
+	m, err := NewAdapterModel(be, w, TrainOptions{MaxLen: 8}, AdapterOptions{Gates: "all"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Release()
+	if err := m.SetAdapter(loraFixture(t)); err == nil {
+		t.Error("a LoRA adapter was set on a model with gates only")
+	}
+	if _, _, err := m.Losses(be.NewScope(), join(sequence(9)), Pass{}); err == nil {
+		t.Error("a sequence longer than planned was accepted")
+	}
+}
+
+func TestInputError_IsReadable(t *testing.T) {
+	text, err := json.Marshal((&InputError{What: "model", Problems: []string{"a", "b"}}).Error())
+	if err != nil || string(text) != `"model: 2 problems:\n  - a\n  - b"` {
+		t.Errorf("%s, %v", text, err)
+	}
+}
