@@ -42,11 +42,19 @@ func toyFloats(seed uint64, n int, scale float64) []float32 {
 
 func newToy(t *testing.T, dropout float64) *toy {
 	t.Helper()
-	be, err := cpu.Open(cpu.Options{Threads: 2, BLAS: "none"})
+	m, err := makeToy(dropout)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = be.Close() })
+	t.Cleanup(func() { _ = m.be.Close() })
+	return m
+}
+
+func makeToy(dropout float64) (*toy, error) {
+	be, err := cpu.Open(cpu.Options{Threads: 2, BLAS: "none"})
+	if err != nil {
+		return nil, err
+	}
 	m := &toy{be: be, dropout: dropout}
 	m.embed = be.NewWeight(backend.WeightData{Kind: backend.Float32, Rows: toyVocab, Cols: toyWidth, F32: toyFloats(1, toyVocab*toyWidth, 1)})
 	m.mid = be.NewWeight(backend.WeightData{Kind: backend.Float32, Rows: toyWidth, Cols: toyWidth, F32: toyFloats(2, toyWidth*toyWidth, 0.4)})
@@ -57,7 +65,7 @@ func newToy(t *testing.T, dropout float64) *toy {
 		{Name: "lora", Params: tensor.Params{m.a, m.b}, LRScale: 1, Decay: 0.01, Clip: "lora"},
 		{Name: "gate", Params: tensor.Params{m.theta}, LRScale: 10, Clip: ClipGate},
 	}
-	return m
+	return m, be.Err()
 }
 
 func (m *toy) Groups() []Group { return m.groups }
