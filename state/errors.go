@@ -15,6 +15,11 @@ var (
 	// ErrFenced: a newer engine has taken the run over; the write was refused and
 	// whoever tried it should end.
 	ErrFenced = errors.New("a newer engine has taken over this run")
+	// ErrDamaged, ErrTooNew and ErrHeld are what *DamagedError, *TooNewError and
+	// *HeldError match.
+	ErrDamaged = errors.New("state is damaged")
+	ErrTooNew  = errors.New("state is of a newer version")
+	ErrHeld    = errors.New("held by another process")
 	// ErrTransition: the record may not go from its outcome to the one written.
 	ErrTransition = errors.New("illegal transition")
 )
@@ -29,6 +34,9 @@ func (e *DamagedError) Error() string {
 	return fmt.Sprintf("state %q is damaged: %s (`so8t check` tells more, `so8t check --repair` rebuilds it from the runs' journals)", e.Path, e.Reason)
 }
 
+// Is matches ErrDamaged.
+func (e *DamagedError) Is(target error) bool { return target == ErrDamaged }
+
 // TooNewError says that a newer version of the program wrote the state.
 type TooNewError struct {
 	Path             string
@@ -39,6 +47,9 @@ func (e *TooNewError) Error() string {
 	return fmt.Sprintf("state %q has schema version %d, this program knows up to %d: use the newer program that wrote it", e.Path, e.Found, e.Supported)
 }
 
+// Is matches ErrTooNew.
+func (e *TooNewError) Is(target error) bool { return target == ErrTooNew }
+
 // HeldError says that a live process holds a lock.
 type HeldError struct {
 	What   string // "run 20260102-…"
@@ -48,6 +59,9 @@ type HeldError struct {
 func (e *HeldError) Error() string {
 	return fmt.Sprintf("%s is held by %s", e.What, e.Holder)
 }
+
+// Is matches ErrHeld.
+func (e *HeldError) Is(target error) bool { return target == ErrHeld }
 
 // CannotLockError says that the file system of Path has no locks one can trust.
 type CannotLockError struct {
