@@ -1,0 +1,185 @@
+package modelfile
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/so8t/so8t/stages/internal/ggufio"
+	"github.com/so8t/so8t/stages/internal/quant"
+)
+
+const tinyHF = "testdata/tiny-hf"
+
+// tables is what llama.cpp's converter and quantiser made of testdata/tiny-hf.
+func tables(t *testing.T) map[string]struct {
+	FileSHA string `json:"file_sha256"`
+	Tensors map[string]struct{ Type, SHA256 string }
+} {
+	t.Helper()
+	b, err := os.ReadFile("testdata/quant-tables.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all map[string]struct {
+		FileSHA string `json:"file_sha256"`
+		Tensors map[string]struct{ Type, SHA256 string }
+	}
+	if err := json.Unmarshal(b, &all); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func export(t *testing.T, typ quant.Type) []byte {
+	t.Helper()
+	m, err := Open(tinyHF)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	var b bytes.Buffer
+	e := Export{Name: "so8t tiny", Type: typ, Config: m.Config, Source: m.Source, Template: m.Template}
+	if err := e.Write(&b, nil); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// The whole file equals that of llama.cpp's converter, byte for byte.
+func TestWrite_EqualsLlamaCppsConverter(t *testing.T) {
+	want := tables(t)
+	for _, typ := range []quant.Type{quant.F16, quant.BF16, quant.F32} {
+		if got := sha(export(t, typ)); got != want[typ.String()].FileSHA {
+			t.Errorf("%v: sha256 %s, want %s", typ, got, want[typ.String()].FileSHA)
+		}
+	}
+}
+
+// Every tensor equals that of llama-quantize.
+func TestWrite_Q8EqualsLlamaQuantize(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "q8.gguf")
+	if err := os.WriteFile(path, export(t, quant.Q8_0), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	file, err := ggufio.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	want := tables(t)["Q8_0"].Tensors
+	if len(file.Tensors) != len(want) {
+		t.Errorf("%d tensors, want %d", len(file.Tensors), len(want))
+	}
+	for _, tensor := range file.Tensors {
+		b, err := file.ReadBytes(tensor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w := want[tensor.Name]; sha(b) != w.SHA256 || tensor.Type.String() != w.Type {
+			t.Errorf("tensor %q: %v %s, want %s %s", tensor.Name, tensor.Type, sha(b), w.Type, w.SHA256)
+		}
+	}
+}
+
+func TestOpen_GGUFEqualsItsFolder(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f32.gguf")
+	if err := os.WriteFile(path, export(t, quant.F32), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	g, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	h, err := Open(tinyHF)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	a, b := *g.Config, *h.Config
+	a.DType, b.DType, a.InitRange, b.InitRange = "", "", 0, 0 // not in a GGUF file
+	for i, v := range b.Rope.Long {                           // factors are float32 there
+		if float32(a.Rope.Long[i]) != float32(v) {
+			t.Errorf("long factor %d is %v, want %v", i, a.Rope.Long[i], v)
+		}
+	}
+	a.Rope, b.Rope = nil, nil
+	if x, y := asText(t, a), asText(t, b); x != y {
+		t.Errorf("configuration differs:\n%s\n%s", x, y)
+	}
+	for _, tensor := range h.Config.Tensors() {
+		x, y := make([]float32, tensor.Len()), make([]float32, tensor.Len())
+		if err := g.Source.ReadFloats(tensor.Name, 0, x); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Source.ReadFloats(tensor.Name, 0, y); err != nil {
+			t.Fatal(err)
+		}
+		for i := range x {
+			if math.Float32bits(x[i]) != math.Float32bits(y[i]) {
+				t.Fatalf("tensor %q differs at %d: %v, %v", tensor.Name, i, x[i], y[i])
+			}
+		}
+	}
+	for _, text := range []string{"外部の業者が大阪支店で議事録を印刷してもよいですか。", "判定: ALLOW\n", "a <|end|> b"} {
+		x, y := g.Template.Tokenizer().Encode(text), h.Template.Tokenizer().Encode(text)
+		if asText(t, x) != asText(t, y) {
+			t.Errorf("%q is %v in the GGUF and %v in the folder", text, x, y)
+		}
+	}
+}
+
+func TestWrite_RefusesNamesThatDoNotLoad(t *testing.T) {
+	m, err := Open(tinyHF)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	for _, name := range []string{"", "my-Phi-3", "PHI3"} {
+		if err := (Export{Name: name, Type: quant.F16, Config: m.Config, Source: m.Source, Template: m.Template}).Write(&bytes.Buffer{}, nil); err == nil {
+			t.Errorf("name %q is accepted", name)
+		}
+	}
+}
+
+func TestOpen_TruncatedGGUFIsRefused(t *testing.T) {
+	whole := export(t, quant.F16)
+	path := filepath.Join(t.TempDir(), "cut.gguf")
+	for _, n := range []int{0, 3, 4, 20, 1000, 70000, len(whole) / 2, len(whole) - 1} {
+		if err := os.WriteFile(path, whole[:n], 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if m, err := Open(path); err == nil {
+			m.Close()
+			t.Errorf("a file cut to %d of %d bytes is accepted", n, len(whole))
+		}
+	}
+}
+
+func TestSizeLabel(t *testing.T) {
+	for n, want := range map[int64]string{2_894_080: "2.9M", 670_000: "670K", 3_836_021_760: "3.8B", 14_700_000_000: "15B", 999: "999"} {
+		if got := sizeLabel(n); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
+		}
+	}
+}
+
+func sha(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+func asText(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}

@@ -1,0 +1,42 @@
+package quant
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// Q8_0: 32 weights a block; f16 scale d, then 32 codes int8. x ≈ d·q.
+const (
+	q8Block = 32
+	q8Bytes = 2 + q8Block
+)
+
+// encodeQ8: d = amax/127, q = x/d rounded half away from zero, with the unrounded d.
+func encodeQ8(dst []byte, src []float32) {
+	for b := range len(src) / q8Block {
+		x, out := src[b*q8Block:][:q8Block], dst[b*q8Bytes:][:q8Bytes]
+		var amax float32
+		for _, v := range x {
+			amax = max(amax, float32(math.Abs(float64(v))))
+		}
+		d := amax / 127
+		var inverse float32
+		if d != 0 {
+			inverse = 1 / d
+		}
+		binary.LittleEndian.PutUint16(out, half(d))
+		for i, v := range x {
+			out[2+i] = byte(int8(math.Round(float64(float32(v * inverse)))))
+		}
+	}
+}
+
+func decodeQ8(dst []float32, src []byte) {
+	for b := range len(dst) / q8Block {
+		in := src[b*q8Bytes:][:q8Bytes]
+		d := widen(binary.LittleEndian.Uint16(in))
+		for i := range q8Block {
+			dst[b*q8Block+i] = float32(d * float32(int8(in[2+i])))
+		}
+	}
+}
