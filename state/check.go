@@ -68,7 +68,7 @@ type checker struct {
 
 const (
 	repairRebuild = "move it aside and rebuild it from the runs' journals"
-	repairJournal = "move it aside and keep its good lines"
+	repairJournal = "move it aside, keep its good lines and add the database's records"
 	repairAside   = "move it aside; the stage runs again when it is needed"
 )
 

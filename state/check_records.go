@@ -19,6 +19,7 @@ type allRecords struct {
 	stages   []StageRecord
 	attempts []Attempt
 	cache    []CacheEntry
+	parts    []LatestParts
 	damaged  []string // records that cannot be read
 }
 
@@ -33,7 +34,7 @@ func readAll(t *Tx) (*allRecords, error) {
 		func() error { return readInto(t, bucketAttempts, &all.attempts, &all.damaged) },
 		func() error { return readInto(t, bucketCache, &all.cache, &all.damaged) },
 		func() error { return readBucket(t, bucketUnfinished, nil, &all.damaged) },
-		func() error { return readInto(t, bucketParts, new([]LatestParts), &all.damaged) },
+		func() error { return readInto(t, bucketParts, &all.parts, &all.damaged) },
 		func() error { return readInto(t, bucketFiles, new([]fileDigest), &all.damaged) },
 	} {
 		if err := read(); err != nil {
@@ -91,7 +92,7 @@ func (c *checker) folders(ctx context.Context, all *allRecords) error {
 			c.add(Note, CodeRunInterrupted, RunDir(c.store.dir, r.ID), "", "run %s was cut off; `so8t resume %s` continues it", r.ID, r.ID)
 		}
 		if _, err := os.Stat(JournalPath(c.store.dir, r.ID)); errors.Is(err, fs.ErrNotExist) {
-			c.add(Damage, CodeJournalMissing, JournalPath(c.store.dir, r.ID), "", "the journal of run %s is missing: the database cannot be rebuilt without it", r.ID)
+			c.add(Damage, CodeJournalMissing, JournalPath(c.store.dir, r.ID), repairJournal, "the journal of run %s is missing: the database cannot be rebuilt without it", r.ID)
 		}
 		if err := c.runAttempts(ctx, r.ID, all); err != nil {
 			return err

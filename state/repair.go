@@ -17,6 +17,7 @@ func Repair(ctx context.Context, dir string, findings []Finding) ([]string, erro
 		return nil, fmt.Errorf("repairing: %w", err)
 	}
 	var done []string
+	var journals []string // of runs whose journal has lost lines
 	rebuild := false
 	for _, f := range findings {
 		if f.Severity != Damage || f.Repair == "" {
@@ -34,6 +35,7 @@ func Repair(ctx context.Context, dir string, findings []Finding) ([]string, erro
 			if aside != "" {
 				done = append(done, fmt.Sprintf("%s: moved to %s, its good lines kept", f.Path, filepath.Base(aside)))
 			}
+			journals = append(journals, filepath.Base(filepath.Dir(path)))
 		case repairAside:
 			aside, err := moveAside(path)
 			if err != nil {
@@ -48,7 +50,13 @@ func Repair(ctx context.Context, dir string, findings []Finding) ([]string, erro
 		if err := Rebuild(ctx, dir); err != nil {
 			return done, err
 		}
-		done = append(done, databaseName+": rebuilt from the journals, the old one moved aside")
+		return append(done, databaseName+": rebuilt from the journals, the old one moved aside"), nil
+	}
+	if len(journals) > 0 {
+		if err := completeJournals(ctx, dir, journals); err != nil {
+			return done, fmt.Errorf("repairing journals: %w", err)
+		}
+		done = append(done, "journals: completed with the database's records")
 	}
 	return done, nil
 }
@@ -82,4 +90,65 @@ func keepGoodLines(path string) (aside string, err error) {
 		return "", err
 	}
 	return aside, errors.Join(os.Rename(temp, path), syncDir(filepath.Dir(path)))
+}
+
+// completeJournals appends to the journals of runs all that the database knows of them,
+// so that it can be rebuilt from them again.
+func completeJournals(ctx context.Context, dir string, runs []string) error {
+	s, err := Open(dir, Options{})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return s.Update(ctx, func(t *Tx) error {
+		all, err := readAll(t)
+		if err != nil {
+			return err
+		}
+		for _, id := range runs {
+			if err := all.log(t, id); err != nil {
+				return err
+			}
+		}
+		t.what = "repair"
+		// The database stays as it is; only the journals are written.
+		t.dirty = len(t.lines) > 0
+		return nil
+	})
+}
+
+// log adds all records of a run to the transaction's lines.
+func (all *allRecords) log(t *Tx, run string) error {
+	var errs []error
+	for _, r := range all.plans {
+		if r.Run == run {
+			errs = append(errs, t.log(run, kindPlan, "", r))
+		}
+	}
+	for _, r := range all.runs {
+		if r.ID == run {
+			errs = append(errs, t.log(run, kindRun, "", r))
+		}
+	}
+	for _, r := range all.stages {
+		if r.Run == run {
+			errs = append(errs, t.log(run, kindStage, "", r))
+		}
+	}
+	for _, r := range all.attempts {
+		if r.Run == run {
+			errs = append(errs, t.log(run, kindAttempt, "", r))
+		}
+	}
+	for _, r := range all.cache {
+		if r.Run == run {
+			errs = append(errs, t.log(run, kindCache, "", r))
+		}
+	}
+	for _, r := range all.parts {
+		if r.Run == run {
+			errs = append(errs, t.log(run, kindParts, "", r))
+		}
+	}
+	return errors.Join(errs...)
 }
