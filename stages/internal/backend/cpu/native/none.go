@@ -1,0 +1,4 @@
+//go:build !cgo
+
+// Package native is empty without cgo.
+package native
