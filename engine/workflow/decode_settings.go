@@ -241,6 +241,9 @@ func (s settings) resources(n *node, key *node, r *Resources) {
 			r.Disk = &m
 		}
 	}
+	if p, ok := f["slots"]; ok {
+		s.heldSlots(p.value, r)
+	}
 }
 
 // env reads n over the variables in base, name by name.

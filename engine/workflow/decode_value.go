@@ -4,10 +4,9 @@ import "strings"
 
 // scope is what references mean at some place.
 type scope struct {
-	matrix map[string]*Value
-	// anyMatrix: the stage's axes are not known; nothing is said about them.
-	anyMatrix bool
-	stage     *Stage // gathers references to outputs
+	stage    *Stage   // gathers references to outputs
+	instance Instance // values of the stage's axes
+	first    bool     // the first instance: it alone gathers references
 }
 
 // value turns a node into a value: scalars resolved, parameters put in. allowed says which
@@ -88,6 +87,10 @@ func (d *document) textValue(v *Value, n *node, sc scope, allowed namespaces) {
 	ok := true
 	for i, p := range parts {
 		values[i] = d.partValue(p, n, sc)
+		if values[i].Kind == List && len(parts) > 1 {
+			d.report.add(n.at(p.offset), CodeListInText, "", "a list of outputs inside a longer text")
+			ok = false
+		}
 		ok = ok && values[i].Kind != broken
 	}
 	if !ok {
@@ -116,11 +119,14 @@ func (d *document) partValue(p part, n *node, sc scope) *Value {
 	case "stages":
 		return d.outputValue(name.name, at, p.path[3].name, n.at(p.path[3].offset), sc)
 	}
-	return &Value{Kind: broken, Pos: at} // secrets: the key that declares them is refused
+	return d.secretValue(name.name, at)
 }
 
 func (d *document) paramValue(name string, at Pos) *Value {
 	p, ok := d.params[name]
+	if !ok && d.partial {
+		return &Value{Kind: broken, Pos: at}
+	}
 	if !ok {
 		known := make([]string, len(d.order))
 		for i, o := range d.order {
@@ -138,11 +144,17 @@ func (d *document) paramValue(name string, at Pos) *Value {
 }
 
 func (d *document) matrixValue(name string, at Pos, sc scope) *Value {
-	if v, ok := sc.matrix[name]; ok {
-		return v
+	for _, m := range sc.instance {
+		if m.Axis == name {
+			return m.Value
+		}
 	}
-	if !sc.anyMatrix {
-		d.report.add(at, CodeUnknownMatrix, "", "the stage has no matrix axis %q", name)
+	if sc.stage == nil || !sc.stage.matrix.unknown {
+		var known []string
+		for _, m := range sc.instance {
+			known = append(known, m.Axis)
+		}
+		d.report.add(at, CodeUnknownMatrix, suggest(name, known), "the stage has no matrix axis %q", name)
 	}
 	return &Value{Kind: broken, Pos: at}
 }
@@ -153,17 +165,20 @@ func (d *document) outputValue(stage string, at Pos, output string, outputAt Pos
 		d.unknownStage(stage, at)
 		return &Value{Kind: broken, Pos: at}
 	}
-	ref := OutputRef{Node: s.Name, Stage: s.Name, Output: output, Pos: at, outputPos: outputAt}
-	if sc.stage != nil {
+	ref := OutputRef{Stage: s.Name, Output: output, Pos: at}
+	if sc.first {
 		sc.stage.refs = append(sc.stage.refs, ref)
 	}
-	if !d.hasOutput(s, output, outputAt) {
+	if !d.hasOutput(s, output, outputAt) || sc.stage == nil {
 		return &Value{Kind: broken, Pos: at}
 	}
-	return &Value{Kind: Output, Pos: at, Output: ref}
+	return pairOutput(ref, s, sc, at)
 }
 
 func (d *document) unknownStage(name string, at Pos) {
+	if d.partial {
+		return
+	}
 	known := make([]string, len(d.workflow.Stages))
 	for i, s := range d.workflow.Stages {
 		known[i] = s.Name

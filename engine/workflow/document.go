@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"path"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -15,8 +16,12 @@ type document struct {
 	report   *report
 	workflow *Workflow
 
+	// partial: a file could not be read, so nothing is said about names that are not known.
+	partial  bool
 	params   map[string]*param
 	order    []*param
+	secrets  map[string]bool
+	slots    map[string]slot
 	env      []EnvVar
 	defaults defaults
 	stages   map[string]*Stage
@@ -38,38 +43,41 @@ func newDocument(file string, opts Options) *document {
 		opts: opts, report: newReport(),
 		workflow: &Workflow{File: file},
 		params:   map[string]*param{}, stages: map[string]*Stage{}, folded: map[string]*Stage{},
-		plugins: map[string]*plugin{},
+		plugins: map[string]*plugin{}, secrets: map[string]bool{}, slots: map[string]slot{},
 	}
 }
 
 // read fills d.workflow, or d.report with what is wrong.
 func (d *document) read(text []byte) {
-	src := scan(d.workflow.File, text, d.report)
-	if src == nil {
+	r := &reader{d: d, known: map[string]bool{}}
+	if real, err := filepath.EvalSymlinks(filepath.Join(d.root(), filepath.FromSlash(d.workflow.File))); err == nil {
+		r.known[real] = true
+	}
+	r.read(d.workflow.File, text)
+	if len(r.files) == 0 {
 		return
 	}
-	root := parseYAML(src, d.report)
-	if root == nil {
-		return
+	d.partial = r.partial
+	main := r.files[0].top
+	d.readName(main)
+	for _, f := range r.files {
+		d.readParams(f.top["params"])
+		d.readSecrets(f.top["secrets"])
 	}
-	if root.kind != mappingNode {
-		d.report.add(root.pos, CodeWrongType, "", "a workflow is a mapping, not %s", root.what())
-		return
+	d.finishParams()
+	d.readConcurrency(main["concurrency"])
+	d.readSlots(main["slots"])
+	for _, f := range r.files {
+		d.readTopEnv(f.top["env"])
 	}
-	top := d.topLevel(root)
-	d.header(top)
-	d.readParams(top["params"])
-	d.checkGiven()
-	d.readTopEnv(top["env"])
-	d.readDefaults(top["defaults"])
-	if s, ok := top["stages"]; ok {
-		d.readStages(s)
-	}
+	d.readDefaults(main["defaults"])
+	d.readHooks(main["on"])
+	d.readStages(r.files)
 	d.connect()
 }
 
 // topLevel gives the entries of the root; keys that start with x- are the place for anchors.
-func (d *document) topLevel(root *node) map[string]pair {
+func (d *document) topLevel(root *node, table []keySpec) map[string]pair {
 	own := *root
 	own.pairs = nil
 	for _, p := range root.pairs {
@@ -81,13 +89,10 @@ func (d *document) topLevel(root *node) map[string]pair {
 	if len(root.pairs) > 0 {
 		at = root.pairs[0].key.pos
 	}
-	return d.fields(&own, topKeys, at, "the workflow")
+	return d.fields(&own, table, at, "the workflow")
 }
 
-func (d *document) header(top map[string]pair) {
-	if v, ok := top["version"]; ok {
-		d.checkVersion(v.value)
-	}
+func (d *document) readName(top map[string]pair) {
 	d.workflow.Name = strings.TrimSuffix(path.Base(d.workflow.File), path.Ext(d.workflow.File))
 	if n, ok := top["name"]; ok {
 		if name, ok := d.plainText(n.value, "name"); ok {
@@ -158,7 +163,7 @@ func (d *document) fields(n *node, table []keySpec, at Pos, what string) map[str
 		case !known:
 			d.report.add(p.key.pos, CodeUnknownKey, suggest(p.key.text, names(table)), "unknown key %q in %s", p.key.text, what)
 		case p.value.isNull():
-		case spec.later:
+		case spec.later || spec.runtime && !contains(d.opts.Support, spec.name):
 			d.unsupported(p, what)
 			out[p.key.text] = p
 		default:
@@ -191,6 +196,12 @@ func (d *document) unsupported(p pair, what string) {
 
 // plainText reads a text in which no reference is resolved.
 func (d *document) plainText(n *node, what string) (string, bool) {
+	if n.kind == scalarNode && !n.broken && strings.Contains(n.text, "${") {
+		if _, problem := splitText(n.text, 0); problem != nil {
+			d.report.add(n.at(problem.offset), problem.code, problem.hint, "%s: %s", what, problem.text)
+			return "", false
+		}
+	}
 	v := d.value(n, scope{}, 0)
 	if v.Kind == broken {
 		return "", false

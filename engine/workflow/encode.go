@@ -17,9 +17,13 @@ func (w *Workflow) MarshalJSON() ([]byte, error) {
 	if edges == nil {
 		edges = []Edge{}
 	}
-	return json.Marshal(map[string]any{
+	out := map[string]any{
 		"name": w.Name, "params": params, "stages": stages, "edges": edges, "levels": w.Levels, "nodes": w.Nodes,
-	})
+	}
+	if len(w.Slots) > 0 {
+		out["slots"] = slotCounts(w.Slots)
+	}
+	return json.Marshal(out)
 }
 
 // MarshalJSON writes the node with what the files say: times in seconds, sizes in bytes.
@@ -48,7 +52,7 @@ func (n *Node) MarshalJSON() ([]byte, error) {
 	if resources := n.Resources.plain(); len(resources) > 0 {
 		out["resources"] = resources
 	}
-	if n.Priority != 0 {
+	if n.hasPriority {
 		out["priority"] = n.Priority
 	}
 	if n.When != WhenSuccess {
@@ -56,6 +60,9 @@ func (n *Node) MarshalJSON() ([]byte, error) {
 	}
 	if n.ContinueOnError {
 		out["continue_on_error"] = true
+	}
+	if len(n.Secrets) > 0 {
+		out["secrets"] = n.Secrets
 	}
 	if n.Frozen {
 		out["frozen"] = true
@@ -113,6 +120,17 @@ func (r Resources) plain() map[string]any {
 	}
 	if r.Disk != nil {
 		out["disk"] = *r.Disk
+	}
+	if len(r.Slots) > 0 {
+		out["slots"] = slotCounts(r.Slots)
+	}
+	return out
+}
+
+func slotCounts(slots []Slot) map[string]int {
+	out := make(map[string]int, len(slots))
+	for _, s := range slots {
+		out[s.Name] = s.Count
 	}
 	return out
 }

@@ -25,7 +25,7 @@ func describeFixtures(t testing.TB) *Descriptions {
 func loadFixture(t testing.TB, dir string, given map[string]string) (*Workflow, error) {
 	t.Helper()
 	d := describeFixtures(t)
-	return Load(filepath.Join(dir, "workflow.yaml"), Options{Root: dir, Params: given, Describe: d.Describe, Plugins: d.Names()})
+	return Load(filepath.Join(dir, "workflow.yaml"), Options{Root: dir, Params: given, Describe: d.Describe, Plugins: d.Names(), Support: RuntimeKeys})
 }
 
 func fixtureCases(t *testing.T, kind string) []string {
@@ -55,48 +55,18 @@ func readExpected(t *testing.T, dir string, into any) {
 // pending are the cases of features that the language does not have yet. One that passes must
 // leave the list.
 var pending = map[string]string{
-	"ok/custom-evaluator":       "gates",
-	"ok/env-secrets":            "secrets",
-	"ok/full-pipeline":          "concurrency, gates, hooks",
-	"ok/gates":                  "gates",
-	"ok/include":                "include",
-	"ok/include-diamond":        "include",
-	"ok/matrix":                 "matrix",
-	"ok/matrix-from":            "matrix",
-	"ok/matrix-two-axes":        "matrix",
-	"ok/pairing-order":          "matrix",
-	"ok/retry-slots-priority":   "slots, priority, matrix",
-	"ok/sweep":                  "matrix, expressions in when",
-	"ok/sweep-two-axes":         "matrix, expressions in when",
-	"ok/when":                   "expressions in when",
-	"ok/yaml12-scalars":         "hooks (on)",
-	"bad/axis-mismatch":         "matrix, expressions in when",
-	"bad/axis-mismatch-two":     "matrix",
-	"bad/cycle-five":            "expressions in when",
-	"bad/duplicate-axis":        "matrix",
-	"bad/gate-unknown-metric":   "gates",
-	"bad/hooks":                 "hooks (on)",
-	"bad/include-clash":         "include",
-	"bad/include-cycle":         "include",
-	"bad/include-outside":       "include",
-	"bad/include-self":          "include",
-	"bad/matrix-collected-type": "matrix",
-	"bad/matrix-empty":          "matrix",
-	"bad/matrix-explosion":      "matrix",
-	"bad/matrix-from-cycle":     "matrix",
-	"bad/matrix-from-large":     "matrix",
-	"bad/matrix-from-mismatch":  "matrix",
-	"bad/matrix-from-names":     "matrix",
-	"bad/matrix-misuse":         "matrix",
-	"bad/matrix-no-echo":        "matrix",
-	"bad/pairing-collected":     "matrix",
-	"bad/priority":              "slots, priority",
-	"bad/reference-not-allowed": "secrets",
-	"bad/slots":                 "slots, priority",
-	"bad/unknown-function":      "gates",
-	"bad/unknown-secret":        "secrets",
-	"bad/when-names":            "expressions in when",
-	"bad/when-syntax":           "expressions in when",
+	"ok/custom-evaluator":     "gates",
+	"ok/full-pipeline":        "gates",
+	"ok/gates":                "gates",
+	"ok/sweep":                "expressions in when",
+	"ok/sweep-two-axes":       "expressions in when",
+	"ok/when":                 "expressions in when",
+	"bad/axis-mismatch":       "expressions in when",
+	"bad/cycle-five":          "expressions in when",
+	"bad/gate-unknown-metric": "gates",
+	"bad/unknown-function":    "gates",
+	"bad/when-names":          "expressions in when",
+	"bad/when-syntax":         "expressions in when",
 }
 
 func check(t *testing.T, name string, problems []string) {
@@ -106,7 +76,7 @@ func check(t *testing.T, name string, problems []string) {
 	case isPending && len(problems) == 0:
 		t.Errorf("passes now: take it off the list of pending cases (%s)", reason)
 	case isPending:
-		t.Skipf("pending: %s", reason)
+		t.Skipf("pending: %s: %s", reason, strings.Join(problems, "\n"))
 	default:
 		for _, p := range problems {
 			t.Error(p)

@@ -11,9 +11,10 @@ func (d *document) connect() {
 	w := d.workflow
 	g := newGraph(w.Stages, d.stages)
 	w.Edges = g.edges
+	d.checkPairs(g)
 	cycles := g.cycles()
 	for _, c := range cycles {
-		d.reportCycle(g, c)
+		d.reportCycle(g, c, "the stages depend on one another: ")
 	}
 	if len(cycles) > 0 {
 		return
@@ -29,12 +30,14 @@ func (d *document) connect() {
 		s := d.stages[n.Stage]
 		n.Level = level[s.index]
 		for _, dep := range g.deps[s.index] {
-			n.Needs = append(n.Needs, w.Stages[dep].Name)
+			for _, m := range matching(w.Stages[dep], s, n.Matrix) {
+				n.Needs = append(n.Needs, m.id(w.Stages[dep].Name))
+			}
 		}
 	}
 }
 
-func (d *document) reportCycle(g *graph, cycle []int) {
+func (d *document) reportCycle(g *graph, cycle []int, message string) {
 	path := make([]string, len(cycle))
 	for i, s := range cycle {
 		path[i] = g.stages[s].Name
@@ -42,7 +45,7 @@ func (d *document) reportCycle(g *graph, cycle []int) {
 	at := g.places[[2]int{cycle[0], cycle[1]}]
 	d.report.addProblem(at, Problem{
 		Code: CodeCycle, Path: path,
-		Message: "the stages depend on one another: " + strings.Join(path, " → "),
+		Message: message + strings.Join(path, " → "),
 	})
 }
 

@@ -175,3 +175,24 @@ func referableValue(s object) object {
 	}
 	return out
 }
+
+func slotsSchema(s *schemaWriter) object {
+	return object{"type": "object", "additionalProperties": integerOrReference(s)}
+}
+
+func matrixSchema(s *schemaWriter) object {
+	values := scalarList(s)
+	values["minItems"] = 1
+	return object{
+		"type": "object", "minProperties": 1, "properties": object{"from": oneOrMore(s)},
+		"additionalProperties": values,
+	}
+}
+
+func hooksSchema(s *schemaWriter) object { return s.mapping(hookEvents) }
+
+func hookSchema(s *schemaWriter) object {
+	hook := s.mapping(hookKeys)
+	hook["oneOf"] = []object{{"required": []string{"run"}}, {"required": []string{"webhook"}}}
+	return hook
+}

@@ -9,7 +9,9 @@ type keySpec struct {
 	// schema is the JSON Schema of the value.
 	schema func(s *schemaWriter) object
 	// later marks a key that the language has and this version does not read yet.
-	later    bool
+	later bool
+	// runtime marks one of RuntimeKeys.
+	runtime  bool
 	required bool
 }
 
@@ -27,12 +29,26 @@ var topKeys = []keySpec{
 	{name: "params", help: "parameters that --param sets", schema: paramsSchema},
 	{name: "defaults", help: "values that every stage has unless it says otherwise", schema: defaultsSchema},
 	{name: "env", help: "environment variables of every stage", schema: envSchema},
-	{name: "secrets", later: true},
-	{name: "concurrency", later: true},
-	{name: "slots", later: true},
-	{name: "include", later: true},
+	{name: "secrets", runtime: true, help: "names of environment variables that hold secrets", schema: oneOrMore},
+	{name: "concurrency", runtime: true, help: "instances at a time, 1 or more", schema: integerOrReference},
+	{name: "slots", runtime: true, help: "name: how many there are of something that stages share", schema: slotsSchema},
+	{name: "include", help: "files relative to this one whose stages and parameters are added", schema: oneOrMore},
 	{name: "stages", help: "the stages by name", schema: stagesSchema, required: true},
-	{name: "on", later: true},
+	{name: "on", runtime: true, help: "what is done when the run has ended", schema: hooksSchema},
+}
+
+// includedKeys are those of topKeys that an included file may hold; stages may be absent there.
+var includedKeys = includable(topKeys, "version", "params", "env", "secrets", "include", "stages")
+
+func includable(table []keySpec, allowed ...string) []keySpec {
+	var out []keySpec
+	for _, k := range table {
+		if contains(allowed, k.name) {
+			k.required = k.required && k.name == "version"
+			out = append(out, k)
+		}
+	}
+	return out
 }
 
 var stageKeys = []keySpec{
@@ -40,18 +56,30 @@ var stageKeys = []keySpec{
 	{name: "with", help: "parameters of the plugin", schema: anyObject},
 	{name: "needs", help: "stages that must be done first; passes no data", schema: oneOrMore},
 	{name: "when", help: "when to run: success (default), failure, always", schema: enum(WhenSuccess, WhenFailure, WhenAlways)},
-	{name: "matrix", later: true},
+	{name: "matrix", help: "axis: list of values; the stage runs once for each combination. from: stages whose axes are copied", schema: matrixSchema},
 	{name: "gates", later: true},
 	{name: "env", help: "environment variables", schema: envSchema},
-	{name: "secrets", later: true},
+	{name: "secrets", runtime: true, help: "secrets that the stage receives", schema: oneOrMore},
 	{name: "retry", help: "how often and when a failed attempt is tried again", schema: retrySchema},
 	{name: "timeout", help: "longest time of an attempt: " + durationHelp, schema: text},
 	{name: "resources", help: "what an instance holds while it runs", schema: resourcesSchema},
-	{name: "concurrency", later: true},
-	{name: "priority", later: true},
+	{name: "concurrency", runtime: true, help: "instances of its matrix at a time, 1 or more", schema: integerOrReference},
+	{name: "priority", help: "-100 to 100: of what could start, the higher starts first", schema: integerOrReference},
 	{name: "continue_on_error", help: "a failure counts like a skip for dependents", schema: booleanOrReference},
-	{name: "publish", help: "output: path in the project directory where it is put after success", schema: textMap},
-	{name: "frozen", help: "do not run: use the newest committed outputs whatever changed", schema: boolean},
+	{name: "publish", runtime: true, help: "output: path in the project directory where it is put after success", schema: textMap},
+	{name: "frozen", runtime: true, help: "do not run: use the newest committed outputs whatever changed", schema: boolean},
+}
+
+var hookEvents = []keySpec{
+	{name: "success", help: "when every stage succeeded", schema: hookSchema},
+	{name: "failure", help: "when one failed", schema: hookSchema},
+	{name: "always", help: "in any case", schema: hookSchema},
+}
+
+var hookKeys = []keySpec{
+	{name: "run", help: "a command", schema: text},
+	{name: "webhook", help: "an address that is posted to", schema: text},
+	{name: "timeout", help: durationHelp, schema: text},
 }
 
 var defaultsKeys = []keySpec{
@@ -76,7 +104,7 @@ var resourceKeys = []keySpec{
 	{name: "cpu", help: "CPUs, 1 or more", schema: integerOrReference},
 	{name: "memory", help: sizeHelp, schema: text},
 	{name: "disk", help: sizeHelp, schema: text},
-	{name: "slots", later: true},
+	{name: "slots", runtime: true, help: "slots held while an instance runs", schema: slotsSchema},
 }
 
 var paramKeys = []keySpec{

@@ -44,7 +44,7 @@ func (d *document) readParams(p pair) {
 			continue
 		}
 		if first, taken := d.params[name]; taken {
-			d.report.add(e.key.pos, CodeDuplicateParam, "", "the parameter %q stands twice, first on line %d", name, first.Pos.Line)
+			d.report.add(e.key.pos, CodeDuplicateParam, "", "the parameter %q stands twice, first %s", name, first.Pos.seenFrom(e.key.pos))
 			continue
 		}
 		param := &param{Param: Param{Name: name, Pos: e.key.pos}}
@@ -54,11 +54,18 @@ func (d *document) readParams(p pair) {
 			d.readParam(param, e.value)
 		}
 	}
+}
+
+// finishParams fills Workflow.Params, in file order, when all files are read.
+func (d *document) finishParams() {
 	for _, p := range d.order {
 		if p.value != nil {
 			p.Value = p.value.scalar()
 		}
 		d.workflow.Params = append(d.workflow.Params, p.Param)
+	}
+	if !d.partial {
+		d.checkGiven()
 	}
 }
 

@@ -22,6 +22,14 @@ func (p Pos) String() string {
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
 }
 
+// seenFrom names the place in a message about another.
+func (p Pos) seenFrom(other Pos) string {
+	if p.File == other.File {
+		return fmt.Sprintf("on line %d", p.Line)
+	}
+	return fmt.Sprintf("in %s on line %d", p.File, p.Line)
+}
+
 func (p Pos) right(columns int) Pos {
 	p.Col += columns
 	return p

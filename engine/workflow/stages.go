@@ -2,8 +2,8 @@ package workflow
 
 import (
 	"errors"
+	"math"
 	"os"
-	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -13,8 +13,7 @@ import (
 
 // stageBody is what a stage says that may differ between its instances.
 type stageBody struct {
-	fields    map[string]pair
-	anyMatrix bool
+	fields map[string]pair
 }
 
 // plugin is what was learned of a `uses`.
@@ -25,10 +24,16 @@ type plugin struct {
 	unknown bool
 }
 
+// readTopEnv reads the variables of a file; those of the files before it win.
 func (d *document) readTopEnv(p pair) {
-	if p.value != nil {
-		d.env = settings{d: d, allowed: inParams}.env(p.value, nil)
+	if p.value == nil {
+		return
 	}
+	vars := settings{d: d, allowed: inParams | inSecrets}.env(p.value, nil)
+	for _, v := range d.env {
+		vars = setEnv(vars, v)
+	}
+	d.env = vars
 }
 
 func (d *document) readDefaults(p pair) {
@@ -57,23 +62,26 @@ func (d *document) readDefaults(p pair) {
 	}
 }
 
-func (d *document) readStages(p pair) {
-	if !d.mapping(p.value, "stages") {
-		return
-	}
-	if len(p.value.pairs) == 0 {
-		d.report.add(p.key.pos, CodeNoStages, "", "stages has no stage")
-		return
-	}
-	bodies := make([]*node, 0, len(p.value.pairs))
-	for _, e := range p.value.pairs {
-		if s := d.declare(e.key); s != nil {
-			bodies = append(bodies, e.value)
+func (d *document) readStages(files []*sourceFile) {
+	var bodies []*node
+	for i, f := range files {
+		p, ok := f.top["stages"]
+		if !ok || !d.mapping(p.value, "stages") {
+			continue
+		}
+		if len(p.value.pairs) == 0 && i == 0 {
+			d.report.add(p.key.pos, CodeNoStages, "", "stages has no stage")
+		}
+		for _, e := range p.value.pairs {
+			if s := d.declare(e.key); s != nil {
+				bodies = append(bodies, e.value)
+			}
 		}
 	}
 	for i, s := range d.workflow.Stages {
 		d.readStage(s, bodies[i])
 	}
+	d.readMatrices()
 	for _, s := range d.workflow.Stages {
 		d.instantiate(s)
 	}
@@ -88,9 +96,9 @@ func (d *document) declare(key *node) *Stage {
 	folder := folderName(name)
 	if first := d.folded[folder]; first != nil {
 		if first.Name == name {
-			d.report.add(key.pos, CodeDuplicateStage, "", "the stage %q stands twice, first on line %d", name, first.Pos.Line)
+			d.report.add(key.pos, CodeDuplicateStage, "", "the stage %q stands twice, first %s", name, first.Pos.seenFrom(key.pos))
 		} else {
-			d.report.add(key.pos, CodeDuplicateStage, "", "the stage %q shares its folder with %q of line %d on Windows and macOS", name, first.Name, first.Pos.Line)
+			d.report.add(key.pos, CodeDuplicateStage, "", "the stage %q shares its folder on Windows and macOS with %q, %s", name, first.Name, first.Pos.seenFrom(key.pos))
 		}
 		return nil
 	}
@@ -108,7 +116,6 @@ func (d *document) readStage(s *Stage, n *node) {
 	what := "the stage " + s.Name
 	f := d.fields(n, stageKeys, s.Pos, what)
 	s.body.fields = f
-	_, s.body.anyMatrix = f["matrix"]
 	if e, ok := f["uses"]; ok {
 		d.readUses(s, e.value)
 	}
@@ -171,12 +178,8 @@ func (d *document) readNeeds(s *Stage, n *node) {
 	if n.broken {
 		return
 	}
-	items := []*node{n}
-	if n.kind == sequenceNode {
-		items = n.items
-	}
 	seen := map[string]bool{}
-	for _, item := range items {
+	for _, item := range n.list() {
 		name, ok := d.plainText(item, "needs")
 		if !ok {
 			continue
@@ -210,20 +213,28 @@ func (d *document) readWhen(s *Stage, n *node) {
 
 // instantiate makes the nodes of a stage.
 func (d *document) instantiate(s *Stage) {
-	n := &Node{
-		ID: s.Name, Stage: s.Name, Uses: s.Uses, When: s.When, Frozen: s.Frozen, Pos: s.Pos, Spec: s.Spec,
-		Timeout: d.defaults.timeout, Retry: d.defaults.retry, Resources: d.defaults.resources,
-		Env: d.defaults.env, ContinueOnError: d.defaults.continueOnError,
-		With: &Value{Kind: Map, Pos: s.Pos},
-	}
-	sc := scope{anyMatrix: s.body.anyMatrix, stage: s}
-	d.readWith(s, n, sc)
-	d.readSettings(s, n, sc)
 	if e, ok := s.body.fields["publish"]; ok {
 		s.Publish = d.readPublish(s, e.value)
-		n.Publish = s.Publish
 	}
-	d.workflow.Nodes = append(d.workflow.Nodes, n)
+	var secrets []string
+	if e, ok := s.body.fields["secrets"]; ok {
+		secrets = d.stageSecrets(e.value)
+	}
+	s.nodes = make([]*Node, len(s.matrix.instances))
+	for i, instance := range s.matrix.instances {
+		n := &Node{
+			ID: instance.id(s.Name), Stage: s.Name, Matrix: instance, Uses: s.Uses, When: s.When, Frozen: s.Frozen,
+			Pos: s.Pos, Spec: s.Spec, Publish: s.Publish, Secrets: secrets,
+			Timeout: d.defaults.timeout, Retry: d.defaults.retry, Resources: d.defaults.resources,
+			Env: d.defaults.env, ContinueOnError: d.defaults.continueOnError,
+			With: &Value{Kind: Map, Pos: s.Pos},
+		}
+		sc := scope{stage: s, instance: instance, first: i == 0}
+		d.readWith(s, n, sc)
+		d.readSettings(s, n, sc)
+		s.nodes[i] = n
+		d.workflow.Nodes = append(d.workflow.Nodes, n)
+	}
 }
 
 func (d *document) readWith(s *Stage, n *Node, sc scope) {
@@ -255,13 +266,24 @@ func (d *document) readSettings(s *Stage, n *Node, sc scope) {
 		st.resources(e.value, e.key, &n.Resources)
 	}
 	if e, ok := f["env"]; ok {
-		n.Env = st.env(e.value, d.defaults.env)
+		withSecrets := st
+		withSecrets.allowed |= inSecrets
+		n.Env = withSecrets.env(e.value, d.defaults.env)
+	}
+	if e, ok := f["priority"]; ok {
+		n.Priority, n.hasPriority = st.integer(st.value(e.value), "priority", -maxPriority, maxPriority)
+	}
+	if e, ok := f["concurrency"]; ok {
+		n.Concurrency, _ = st.integer(st.value(e.value), "concurrency", 1, math.MaxInt32)
 	}
 	if e, ok := f["continue_on_error"]; ok {
 		plain := settings{d: d}
 		n.ContinueOnError, _ = plain.boolean(plain.value(e.value), "continue_on_error")
 	}
 }
+
+// maxPriority is the highest priority, and its negative the lowest.
+const maxPriority = 100
 
 var drive = regexp.MustCompile(`^[A-Za-z]:`)
 
@@ -278,8 +300,8 @@ func (d *document) readPublish(s *Stage, n *node) []Publication {
 		if !ok {
 			continue
 		}
-		clean := path.Clean(filepath.ToSlash(to))
-		if path.IsAbs(clean) || drive.MatchString(clean) || clean == "." || clean == ".." || strings.HasPrefix(clean, "../") {
+		clean, inside := insideRoot(".", to)
+		if !inside || clean == "." {
 			d.report.add(e.value.pos, CodeIncludeOutside, "", "%s is not inside the project directory", shorten(to))
 			continue
 		}

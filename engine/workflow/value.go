@@ -40,6 +40,8 @@ type Value struct {
 
 	// source is the text as it was written, of a scalar.
 	source string
+	// collected: the outputs of several instances of one stage, as a List.
+	collected bool
 	// typed is the parameter's type when the value is exactly one reference to it.
 	typed ParamType
 }
@@ -57,8 +59,6 @@ type OutputRef struct {
 	Stage  string
 	Output string
 	Pos    Pos // of the stage's name in the reference
-	// outputPos is the place of the output's name.
-	outputPos Pos
 }
 
 // Field gives the entry of a map, or nil.
@@ -163,8 +163,8 @@ func (v *Value) scalar() any {
 	return nil
 }
 
-// MarshalJSON writes references as {"$output": "node/name"}, {"$secret": NAME} and
-// {"$concat": [parts]}; everything else as itself. Keys are sorted.
+// MarshalJSON writes references as {"$output": "node/name"}, {"$outputs": ["node/name", …]},
+// {"$secret": NAME} and {"$concat": [parts]}; everything else as itself. Keys are sorted.
 func (v *Value) MarshalJSON() ([]byte, error) {
 	return json.Marshal(v.plain())
 }
@@ -178,6 +178,9 @@ func (v *Value) plain() any {
 	case Concat:
 		return map[string]any{"$concat": plainList(v.Parts)}
 	case List:
+		if v.collected {
+			return map[string]any{"$outputs": outputNames(v.Items)}
+		}
 		return plainList(v.Items)
 	case Map:
 		m := make(map[string]any, len(v.Fields))
@@ -187,6 +190,14 @@ func (v *Value) plain() any {
 		return m
 	}
 	return v.scalar()
+}
+
+func outputNames(values []*Value) []string {
+	out := make([]string, len(values))
+	for i, v := range values {
+		out[i] = v.Output.Node + "/" + v.Output.Output
+	}
+	return out
 }
 
 func plainList(values []*Value) []any {
@@ -201,6 +212,8 @@ func plainList(values []*Value) []any {
 // form that reads back, integral ones without point.
 func (v *Value) asText() string {
 	switch v.Kind {
+	case Null:
+		return "null"
 	case Bool:
 		return strconv.FormatBool(v.Bool)
 	case Int:

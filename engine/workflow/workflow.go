@@ -20,9 +20,15 @@ type Options struct {
 	// is ErrUnknownPlugin is the problem unknown-plugin, any other bad-plugin. Nil, and a nil
 	// PluginSpec, leave `with`, outputs and metrics unchecked.
 	Describe func(uses string) (*PluginSpec, error)
+	// Support are the RuntimeKeys that the caller carries out. Where another is used is a problem of
+	// class unsupported, so that nothing that a file says is passed over in silence.
+	Support []string
 	// Plugins are the names that `uses` may hold beside paths, for "did you mean".
 	Plugins []string
 }
+
+// RuntimeKeys are the keys whose effect is not in this package but in who runs the workflow.
+var RuntimeKeys = []string{"secrets", "slots", "concurrency", "publish", "frozen", "on"}
 
 // ErrUnknownPlugin is returned by Options.Describe for a plugin that does not exist.
 var ErrUnknownPlugin = errors.New("unknown plugin")
@@ -46,13 +52,18 @@ type OutputSpec struct {
 
 // Workflow is a file (with what it includes) without problems.
 type Workflow struct {
-	Name   string // the key name, else the file's name without extension
-	File   string // relative to the project directory, with /
-	Params []Param
-	Stages []*Stage // in file order
-	Edges  []Edge
-	Levels [][]string // names of stages by their longest path from a root
-	Nodes  []*Node    // by stage in file order
+	Name    string // the key name, else the file's name without extension
+	File    string // relative to the project directory, with /
+	Params  []Param
+	Secrets []string // names of environment variables, in file order
+	// Concurrency is how many instances may run at a time; 0 when not said.
+	Concurrency int
+	Slots       []Slot // in file order
+	Hooks       []Hook
+	Stages      []*Stage // in file order
+	Edges       []Edge
+	Levels      [][]string // names of stages by their longest path from a root
+	Nodes       []*Node    // by stage in file order
 }
 
 // Param is a parameter with its value.
@@ -80,9 +91,11 @@ type Stage struct {
 	Frozen  bool
 	Spec    *PluginSpec // nil when unknown
 
-	index int
-	refs  []OutputRef // outputs that its instances read
-	body  stageBody
+	index  int
+	refs   []OutputRef // outputs that its instances read
+	matrix matrix
+	nodes  []*Node
+	body   stageBody
 }
 
 // Name is a name where it stands.
@@ -123,17 +136,20 @@ const (
 // Node is an instance of a stage: what is planned and run. A stage without a matrix has one, whose
 // ID is the stage's name.
 type Node struct {
-	ID              string
-	Stage           string
-	Matrix          []MatrixValue // empty without a matrix
-	Level           int
-	Uses            string
-	With            *Value // a Map
-	Env             []EnvVar
-	Timeout         time.Duration // 0: none
-	Retry           Retry
-	Resources       Resources
-	Priority        int
+	ID        string
+	Stage     string
+	Matrix    Instance // empty without a matrix
+	Level     int
+	Uses      string
+	With      *Value // a Map
+	Env       []EnvVar
+	Timeout   time.Duration // 0: none
+	Retry     Retry
+	Resources Resources
+	Priority  int // -100 to 100, the higher starts first
+	// Concurrency is how many instances of the stage may run at a time; 0 when not said.
+	Concurrency     int
+	Secrets         []string // declared secrets that the process receives
 	When            string
 	ContinueOnError bool
 	Needs           []string // ids of the nodes it depends on, by any reason
@@ -141,12 +157,33 @@ type Node struct {
 	Frozen          bool
 	Pos             Pos
 	Spec            *PluginSpec
+
+	hasPriority bool
 }
+
+// Hook is what is done when a run has ended: exactly one of Run and Webhook is set.
+type Hook struct {
+	Event   string        // success, failure or always
+	Run     string        // a command
+	Webhook string        // an address
+	Timeout time.Duration // 0: none
+	Pos     Pos
+}
+
+// Slot is a number of something that stages share.
+type Slot struct {
+	Name  string
+	Count int
+}
+
+// Instance is the place of a node in its stage's matrix: a value for each axis, in order.
+type Instance []MatrixValue
 
 // MatrixValue is the value that an axis has for an instance.
 type MatrixValue struct {
 	Axis  string
 	Value *Value
+	text  string // how the value looks in the instance's name
 }
 
 // EnvVar is a variable of a stage's process: a Text, or a Concat or Secret when secrets are in it.
@@ -171,6 +208,7 @@ type Resources struct {
 	CPU    *int
 	Memory *int64 // bytes
 	Disk   *int64 // bytes
+	Slots  []Slot // held while it runs
 }
 
 // Load reads the workflow in the file at path. The error is Problems when the file was read.
