@@ -9,6 +9,8 @@ const (
 	SIGINT  Signal = "SIGINT"
 	SIGTERM Signal = "SIGTERM"
 	SIGHUP  Signal = "SIGHUP"
+	// CANCEL is a request of another process of ours.
+	CANCEL Signal = "cancel"
 )
 
 // Control lets the owner of a run act on it from outside. The zero value is not usable;

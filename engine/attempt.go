@@ -1,0 +1,258 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/plugins/host"
+	"github.com/so8t/so8t/state"
+)
+
+// attempt is one try of one node.
+type attempt struct {
+	*work
+	number int
+	try    int // counted in this engine, for retries
+	folder attemptFolder
+	record state.Attempt
+	resume *plugins.Checkpoint
+	// retry is how long to wait before the next try; 0 = there is none.
+	retry time.Duration
+
+	metrics *metricsFile
+	// progressed is when progress was last told to the listener.
+	progressed time.Time
+	named      bool // the folder's name is durable
+	timedOut   atomic.Bool
+	err        error // of a commit or write while the stage ran
+}
+
+// do makes the attempt and stores how it ended. The error says that the run cannot go on.
+func (a *attempt) do(ctx context.Context) error {
+	a.folder = attemptDir(a.r.e.store.Dir(), a.r.id, a.n.instance, a.number)
+	a.record = state.Attempt{
+		Run: a.r.id, Instance: a.n.instance, Number: a.number, Epoch: a.r.epoch,
+		Fingerprint: a.identity.fingerprint, Outcome: state.Running, Started: a.r.e.now(),
+	}
+	if err := a.chooseCheckpoint(ctx); err != nil {
+		return err
+	}
+	res, leftovers, err := a.launch(ctx)
+	a.r.live.Remove(a.n.instance)
+	if a.err != nil {
+		return a.err
+	}
+	if a.record.Process == nil { // it was not even started
+		if err := a.begin(ctx, nil); err != nil {
+			return err
+		}
+	}
+	for _, l := range leftovers {
+		a.record.Leftovers = append(a.record.Leftovers, processRecord(l))
+	}
+	return a.finish(ctx, res, err)
+}
+
+// launch starts the plugin, lets it run and sees it ended.
+func (a *attempt) launch(ctx context.Context) (plugins.Result, []host.Record, error) {
+	if err := a.folder.create(); err != nil {
+		return plugins.Result{}, nil, err
+	}
+	log, err := os.OpenFile(a.folder.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
+	if err != nil {
+		return plugins.Result{}, nil, fmt.Errorf("opening the attempt's log: %w", err)
+	}
+	defer log.Close()
+	a.metrics = newMetricsFile(a.folder.metrics())
+	p, err := a.r.e.start(ctx, a.n.plugin.with(a.n.env), a.launchOptions(ctx, log))
+	if err != nil {
+		return plugins.Result{}, nil, err
+	}
+	res, err := a.supervise(ctx, p)
+	leftovers := p.Close()
+	if closeErr := a.metrics.close(); err == nil {
+		err = closeErr
+	}
+	return res, leftovers, err
+}
+
+func (a *attempt) launchOptions(ctx context.Context, log io.Writer) host.Options {
+	o := a.n.hostOptions()
+	o.Log = log
+	// The record of the process is committed while it starts: before it can do anything that
+	// would have to be swept up.
+	o.Started = func(rec host.Record) error {
+		p := processRecord(rec)
+		if a.err = a.begin(ctx, &p); a.err != nil {
+			return a.err
+		}
+		return nil
+	}
+	return o
+}
+
+// begin stores that the attempt runs.
+func (a *attempt) begin(ctx context.Context, process *state.ProcessRecord) error {
+	a.record.Process = process
+	s := a.work.record
+	s.Outcome, s.Attempts, s.Fingerprint, s.Facts = state.Running, a.number, a.identity.fingerprint, a.facts
+	s.Error = nil
+	event := Event{Kind: StageStarted, Stage: a.n.stage, Instance: a.n.instance, Attempt: a.number,
+		Outcome: string(state.Running), Reason: s.Reason, ResumedFrom: resumePoint(a.record.ResumedFrom)}
+	err := a.r.update(ctx, func(tx *state.Tx) error {
+		if err := tx.PutStage(*s); err != nil {
+			return err
+		}
+		if err := tx.PutAttempt(a.record); err != nil {
+			return err
+		}
+		return a.r.event(tx, event)
+	})
+	if err == nil {
+		a.r.emit(event)
+	}
+	return err
+}
+
+func resumePoint(p *state.ResumePoint) *ResumePoint {
+	if p == nil {
+		return nil
+	}
+	return &ResumePoint{Run: p.Run, Attempt: p.Attempt, Step: p.Step}
+}
+
+// supervise runs the stage and passes stop, kill and the time limit on to it.
+func (a *attempt) supervise(ctx context.Context, p process) (plugins.Result, error) {
+	a.r.control.add(p)
+	defer a.r.control.remove(p)
+	over := make(chan struct{})
+	watched := make(chan struct{})
+	// The stage's own context is not ours: it ends by Stop, with its grace time.
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	go func() {
+		defer close(watched)
+		a.watch(ctx, running, p, over)
+	}()
+	res, err := p.Run(running, &plugins.Attempt{
+		Stage: a.n.stage, Run: a.r.id, Number: a.number, With: a.with, Facts: a.facts,
+		ProjectDir: a.r.e.opts.ProjectDir, OutputDir: a.folder.out(), ScratchDir: a.folder.scratch(),
+		CheckpointDir: a.folder.checkpoints(), Resume: a.resume,
+	}, func(e plugins.Event) { a.on(ctx, e) })
+	close(over)
+	<-watched
+	return res, err
+}
+
+// watch asks the stage to stop when the run is interrupted or its time is over.
+func (a *attempt) watch(ctx, running context.Context, p process, over <-chan struct{}) {
+	var limit <-chan time.Time
+	if a.n.timeout > 0 {
+		timer := time.NewTimer(a.n.timeout)
+		defer timer.Stop()
+		limit = timer.C
+	}
+	stop := func() {
+		if err := p.Stop(running, a.r.e.opts.Grace); err != nil {
+			p.Kill() // it cannot be asked
+		}
+	}
+	asked, killed, cancelled := a.r.control.stop, a.r.control.kill, ctx.Done()
+	for {
+		select {
+		case <-over:
+			return
+		case <-asked:
+			asked, cancelled = nil, nil
+			stop()
+		case <-cancelled:
+			cancelled, asked = nil, nil
+			stop()
+		case <-limit:
+			a.timedOut.Store(true)
+			stop()
+		case <-killed:
+			killed = nil
+			p.Kill()
+		}
+	}
+}
+
+// progressEvery bounds how often progress is told.
+const progressEvery = 250 * time.Millisecond
+
+// on takes in one event of the stage. They come one at a time.
+func (a *attempt) on(ctx context.Context, e plugins.Event) {
+	base := Event{Stage: a.n.stage, Instance: a.n.instance, Attempt: a.number}
+	switch e := e.(type) {
+	case plugins.Progress:
+		a.r.live.Set(a.n.instance, state.LiveStage{Attempt: a.number, Done: e.Done, Total: e.Total, Unit: e.Unit, Message: e.Message})
+		now := a.r.e.now()
+		if now.Sub(a.progressed) < progressEvery && (e.Total == 0 || e.Done < e.Total) {
+			return
+		}
+		a.progressed = now
+		base.Kind, base.Done, base.Total, base.Unit, base.Message = Progressed, e.Done, e.Total, e.Unit, e.Message
+	case plugins.Metric:
+		if err := a.metrics.add(e); err != nil {
+			a.warn(fmt.Sprintf("writing metrics: %v", err))
+		}
+		base.Kind, base.Name, base.Value, base.Step = Measured, e.Name, e.Value, e.Step
+	case plugins.LogLine:
+		base.Kind, base.Level, base.Message = Logged, e.Level, e.Message
+	case plugins.Warning:
+		a.warn(e.Message)
+		return
+	case plugins.Saved:
+		if err := a.saved(ctx, e.Checkpoint); err != nil {
+			a.warn(fmt.Sprintf("checkpoint at step %d is not used: %v", e.Checkpoint.Step, err))
+		}
+		return
+	default:
+		return
+	}
+	a.r.emit(base)
+}
+
+// warn tells of something that does not end the attempt, and keeps it in the journal.
+func (a *attempt) warn(message string) {
+	e := Event{Kind: Warned, Stage: a.n.stage, Instance: a.n.instance, Attempt: a.number, Message: message}
+	a.r.note(e)
+	a.r.emit(e)
+}
+
+// classify says how an attempt that returned err ended.
+func (a *attempt) classify(ctx context.Context, err error) (state.Outcome, *state.ErrorRecord) {
+	if err == nil {
+		return state.Succeeded, nil
+	}
+	rec := &state.ErrorRecord{Code: string(plugins.CodeOf(err)), Message: err.Error()}
+	var typed *plugins.Error
+	if errors.As(err, &typed) {
+		rec.Detail = typed.Detail
+	}
+	switch {
+	case a.r.stopping(ctx):
+		return state.Interrupted, rec
+	case a.timedOut.Load():
+		rec.Code = string(plugins.Timeout)
+		rec.Message = fmt.Sprintf("took longer than %s", a.n.timeout)
+	}
+	return state.Failed, rec
+}
+
+// processRecord keeps a process as the state stores it: Birth and Mark, which host compares, in
+// the fields for what tells one process from another with its pid.
+func processRecord(r host.Record) state.ProcessRecord {
+	return state.ProcessRecord{PID: r.PID, BootID: r.Birth, Name: r.Mark}
+}
+
+func hostRecord(p state.ProcessRecord) host.Record {
+	return host.Record{PID: p.PID, Birth: p.BootID, Mark: p.Name}
+}

@@ -1,0 +1,225 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/so8t/so8t/plugins/manifest"
+	"github.com/so8t/so8t/state"
+)
+
+// digester computes digests of files and folders, each file's content once: what was hashed is
+// remembered in the state by size, times and inode.
+type digester struct {
+	store *state.Store
+
+	mu      sync.Mutex
+	known   map[state.FileKey]string
+	learned []learnedDigest
+}
+
+type learnedDigest struct {
+	key    state.FileKey
+	sum    string
+	hashed time.Time
+}
+
+func newDigester(store *state.Store) *digester {
+	return &digester{store: store, known: map[state.FileKey]string{}}
+}
+
+// path digests a file or a folder; false when there is none.
+func (d *digester) path(ctx context.Context, path string) (string, bool, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, err
+	}
+	if info.Mode().IsRegular() {
+		if err := d.load(ctx, []state.FileKey{state.KeyOf(path, info)}); err != nil {
+			return "", false, err
+		}
+		sum, err := d.file(path, info)
+		return sum, true, err
+	}
+	if !info.IsDir() {
+		return "", false, fmt.Errorf("%q is neither a file nor a folder", path)
+	}
+	files, err := d.folder(ctx, path)
+	if err != nil {
+		return "", false, err
+	}
+	return manifest.FolderDigest(files), true, nil
+}
+
+// folder digests every file below dir, sorted by path. Links are refused: what they lead to may
+// change without the folder changing.
+func (d *digester) folder(ctx context.Context, dir string) ([]manifest.File, error) {
+	type found struct {
+		rel  string
+		info fs.FileInfo
+	}
+	var all []found
+	var keys []state.FileKey
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		if !entry.Type().IsRegular() {
+			return fmt.Errorf("%q is a link or no regular file: an input folder may hold none", path)
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		all = append(all, found{filepath.ToSlash(rel), info})
+		keys = append(keys, state.KeyOf(path, info))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := d.load(ctx, keys); err != nil {
+		return nil, err
+	}
+	files := make([]manifest.File, len(all))
+	for i, f := range all {
+		sum, err := d.file(filepath.Join(dir, filepath.FromSlash(f.rel)), f.info)
+		if err != nil {
+			return nil, err
+		}
+		files[i] = manifest.File{Path: f.rel, SHA256: sum, Bytes: f.info.Size()}
+	}
+	slices.SortFunc(files, func(a, b manifest.File) int { return strings.Compare(a.Path, b.Path) })
+	return files, nil
+}
+
+// worthRemembering is the size in bytes from which looking a digest up beats computing it.
+const worthRemembering = 256 << 10
+
+// load looks up what is remembered of these files, in one transaction.
+func (d *digester) load(ctx context.Context, keys []state.FileKey) error {
+	keys = slices.DeleteFunc(slices.Clone(keys), func(k state.FileKey) bool {
+		return k.Size < worthRemembering || d.sum(k) != ""
+	})
+	if len(keys) == 0 {
+		return nil
+	}
+	return d.store.View(ctx, func(tx *state.Tx) error {
+		for _, k := range keys {
+			sum, ok, err := tx.FileDigest(k)
+			if err != nil {
+				return err
+			}
+			if ok {
+				d.mu.Lock()
+				d.known[k] = sum
+				d.mu.Unlock()
+			}
+		}
+		return nil
+	})
+}
+
+func (d *digester) sum(k state.FileKey) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.known[k]
+}
+
+// file digests one file, from memory when load found it there.
+func (d *digester) file(path string, info fs.FileInfo) (string, error) {
+	key := state.KeyOf(path, info)
+	if sum := d.sum(key); sum != "" {
+		return sum, nil
+	}
+	hashed := time.Now()
+	sum, _, err := manifest.FileDigest(path)
+	if err != nil {
+		return "", err
+	}
+	if key.Size >= worthRemembering {
+		d.mu.Lock()
+		d.learned = append(d.learned, learnedDigest{key, sum, hashed})
+		d.mu.Unlock()
+	}
+	return sum, nil
+}
+
+// remember stores what was learned, together with whatever else tx changes. It may be called
+// again when tx is given up.
+func (d *digester) remember(tx *state.Tx) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, l := range d.learned {
+		if err := tx.PutFileDigest(l.key, l.sum, l.hashed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verify compares an attempt's outputs with their manifest: names, sizes and digests, those of
+// large files from memory. whole reads everything.
+func (d *digester) verify(ctx context.Context, outputDir string, whole bool) (*manifest.Manifest, error) {
+	depth := manifest.Sizes
+	if whole {
+		depth = manifest.Contents
+	}
+	m, err := manifest.VerifyOutputs(outputDir, depth)
+	if err != nil || whole {
+		return m, err
+	}
+	files, err := d.folder(ctx, outputDir)
+	if err != nil {
+		return nil, err
+	}
+	for i, f := range files {
+		if i >= len(m.Files) || f != m.Files[i] {
+			return nil, fmt.Errorf("%w: %q has another content than the manifest says", manifest.ErrDamaged, f.Path)
+		}
+	}
+	return m, nil
+}
+
+// pathDigests are the digests of the user's own files and folders, "" for one that is not there.
+type pathDigests map[string]string
+
+func (p pathDigests) digest(path string) (string, bool, error) {
+	sum := p[path]
+	return sum, sum != "", nil
+}
+
+// digestInputs adds the paths that n names itself.
+func (e *Engine) digestInputs(ctx context.Context, n *node, into pathDigests) error {
+	for _, l := range n.plugin.schema.leaves(n.with) {
+		text, ok := l.value.(string)
+		if !ok || text == "" || l.schema.Format != formatPath {
+			continue
+		}
+		path := absolute(e.opts.ProjectDir, text)
+		if _, done := into[path]; done {
+			continue
+		}
+		sum, _, err := e.digest.path(ctx, path)
+		if err != nil {
+			return fmt.Errorf("field %q of stage %q: %w", l.field, n.instance, err)
+		}
+		into[path] = sum
+	}
+	return nil
+}

@@ -1,0 +1,147 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/so8t/so8t/state"
+)
+
+// RerunOptions say what to repeat.
+type RerunOptions struct {
+	// With overrides fields: dotted name → value as text.
+	With map[string]string
+	// Downstream also runs what depends on the stage, where that changes.
+	Downstream bool
+	Note       string
+	Control    *Control
+}
+
+// Rerun repeats one stage of a run on that run's recorded inputs, as a new run whose parent it is.
+func (e *Engine) Rerun(ctx context.Context, name, stage string, opts RerunOptions) (*Outcome, error) {
+	plan, parent, err := e.planRerun(ctx, name, stage, opts)
+	if err != nil {
+		return nil, err
+	}
+	return e.Run(ctx, plan, RunOptions{Note: opts.Note, Control: opts.Control, Parent: parent})
+}
+
+func (e *Engine) planRerun(ctx context.Context, name, stage string, opts RerunOptions) (*Plan, string, error) {
+	var id string
+	err := e.store.View(ctx, func(tx *state.Tx) error {
+		var err error
+		id, err = tx.FindRun(name)
+		return err
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	run, recorded, _, err := e.runPlan(ctx, id)
+	if err != nil {
+		return nil, "", err
+	}
+	var params map[string]string
+	if err := json.Unmarshal(recorded.Params, &params); err != nil {
+		return nil, "", fmt.Errorf("reading the parameters of run %s: %w", id, err)
+	}
+	w, err := e.parse(ctx, run.File, []byte(recorded.Source), params)
+	if err != nil {
+		return nil, "", err
+	}
+	nodes, err := buildNodes(w)
+	if err != nil {
+		return nil, "", err
+	}
+	targets := matching(nodes, stage)
+	if len(targets) == 0 {
+		return nil, "", noStage(nodes, stage)
+	}
+	for _, n := range targets {
+		if err := n.override(opts.With); err != nil {
+			return nil, "", err
+		}
+	}
+	selection := Selection{Only: []string{stage}, Force: []string{stage}}
+	if opts.Downstream {
+		selection.Only, selection.From = nil, []string{stage}
+	}
+	pins, err := e.pins(ctx, id, nodes, selection)
+	if err != nil {
+		return nil, "", err
+	}
+	plan, err := e.plan(ctx, w, nodes, selection, pins)
+	return plan, id, err
+}
+
+// override puts values into with.
+func (n *node) override(values map[string]string) error {
+	for field, text := range values {
+		value := decodeJSON(json.RawMessage(text))
+		if value == nil && text != "null" {
+			value = text
+		}
+		names := strings.Split(field, ".")
+		s, object := n.plugin.schema, n.with
+		for _, name := range names[:len(names)-1] {
+			s = s.field(name)
+			next, ok := object[name].(map[string]any)
+			if !ok {
+				next = map[string]any{}
+				object[name] = next
+			}
+			object = next
+		}
+		last := names[len(names)-1]
+		if n.plugin.schema.Properties != nil && s.Properties[last] == nil && len(s.Additional) <= len("false") {
+			return &SelectionError{Message: fmt.Sprintf("stage %q has no field %q", n.instance, field)}
+		}
+		if s.field(last).Type == "string" {
+			value = text
+		}
+		object[last] = value
+	}
+	return nil
+}
+
+// pins are the stages of a run that are not repeated, as it recorded them.
+func (e *Engine) pins(ctx context.Context, id string, nodes []*node, given Selection) (map[string]pin, error) {
+	s, err := newSelection(nodes, given)
+	if err != nil {
+		return nil, err
+	}
+	pins := map[string]pin{}
+	err = e.store.View(ctx, func(tx *state.Tx) error {
+		records, err := tx.Stages(id)
+		if err != nil {
+			return err
+		}
+		index := byInstance(nodes)
+		for _, r := range records {
+			n := index[r.Instance]
+			if n == nil || s.selected(n) {
+				continue
+			}
+			if p, ok := pinOf(r); ok {
+				pins[r.Instance] = p
+			}
+		}
+		return nil
+	})
+	return pins, err
+}
+
+func pinOf(r state.StageRecord) (pin, bool) {
+	entry := state.CacheEntry{Fingerprint: r.Fingerprint, Run: r.Run, Instance: r.Instance, Attempt: r.Attempts, Outputs: r.Outputs, Metrics: r.Metrics}
+	switch r.Outcome {
+	case state.Succeeded:
+		return pin{entry: entry}, true
+	case state.Cached:
+		entry.Run, entry.Attempt = r.FromRun, r.FromAttempt
+		return pin{entry: entry}, true
+	case state.Skipped:
+		return pin{entry: entry, skipped: true}, true
+	}
+	return pin{}, false
+}

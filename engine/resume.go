@@ -1,0 +1,290 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/so8t/so8t/engine/workflow"
+	"github.com/so8t/so8t/state"
+)
+
+// ResumeOptions say how to go on with a run.
+type ResumeOptions struct {
+	// AcceptChanges goes on though the workflow or a plugin is not what it was.
+	AcceptChanges bool
+	Control       *Control
+}
+
+// Resume continues a run under its id: run is an id, a unique part of one, or "" for the newest
+// that was interrupted or failed. What it has done stays done.
+func (e *Engine) Resume(ctx context.Context, name string, opts ResumeOptions) (*Outcome, error) {
+	id, err := e.toResume(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := state.LockRun(e.store.Dir(), id, state.Self(e.opts.Command, id))
+	if err != nil {
+		return nil, held(id, err)
+	}
+	defer lock.Release()
+	if err := e.recoverDead(ctx, ""); err != nil { // all others: this one is held, by us
+		return nil, err
+	}
+	w, selection, err := e.recorded(ctx, id, opts.AcceptChanges)
+	if err != nil {
+		return nil, err
+	}
+	nodes, err := buildNodes(w)
+	if err != nil {
+		return nil, err
+	}
+	record, err := e.recoverRun(ctx, id, state.RunRunning)
+	if err != nil {
+		return nil, fmt.Errorf("taking over run %s: %w", id, err)
+	}
+	plan, err := e.plan(ctx, w, nodes, selection, nil)
+	if err == nil {
+		err = plan.ready()
+	}
+	if err != nil {
+		return nil, errors.Join(err, e.giveUp(ctx, record))
+	}
+	r := e.newRun(plan, opts.Control)
+	r.id, r.epoch, r.record = id, record.Epoch, record
+	if err := r.reopen(ctx); err != nil {
+		return nil, fmt.Errorf("resuming run %s: %w", id, err)
+	}
+	return r.execute(ctx)
+}
+
+// held turns the state's error into ours.
+func held(run string, err error) error {
+	var h *state.HeldError
+	if errors.As(err, &h) {
+		return &RunHeldError{Run: run, PID: h.Holder.PID, Host: h.Holder.Host}
+	}
+	return err
+}
+
+// giveUp leaves a run that was taken over as interrupted.
+func (e *Engine) giveUp(ctx context.Context, record state.Run) error {
+	record.State, record.Ended = state.RunInterrupted, e.now()
+	return e.store.Update(ctx, func(tx *state.Tx) error { return tx.PutRun(record) })
+}
+
+// toResume finds the run that is meant. A running one that nobody holds was interrupted.
+func (e *Engine) toResume(ctx context.Context, name string) (string, error) {
+	var id string
+	var runs []state.Run
+	err := e.store.View(ctx, func(tx *state.Tx) error {
+		if name != "" && name != "latest" {
+			found, err := tx.FindRun(name)
+			if err != nil {
+				return err
+			}
+			run, err := tx.Run(found)
+			runs = []state.Run{run}
+			return err
+		}
+		var err error
+		runs, err = tx.Runs()
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	for _, r := range runs {
+		if r.State == state.RunSucceeded {
+			continue
+		}
+		holder, alive, err := state.Query(e.store.Dir(), r.ID)
+		if err != nil {
+			return "", err
+		}
+		if !alive {
+			id = r.ID
+			break
+		}
+		if name != "" && name != "latest" || len(runs) == 1 {
+			return "", &RunHeldError{Run: r.ID, PID: holder.PID, Host: holder.Host}
+		}
+	}
+	if id == "" {
+		return "", ErrNothingToResume
+	}
+	return id, nil
+}
+
+// recorded reads the workflow of a run as it is now and compares it with what the run was started
+// with. Comments and the like are no changes.
+func (e *Engine) recorded(ctx context.Context, id string, accept bool) (*Workflow, Selection, error) {
+	run, plan, extra, err := e.runPlan(ctx, id)
+	if err != nil {
+		return nil, Selection{}, err
+	}
+	var params map[string]string
+	if err := json.Unmarshal(plan.Params, &params); err != nil {
+		return nil, Selection{}, fmt.Errorf("reading the parameters of run %s: %w", id, err)
+	}
+	selection := parseSelection(plan.Selectors)
+	source, err := os.ReadFile(absolute(e.opts.ProjectDir, run.File))
+	if errors.Is(err, fs.ErrNotExist) {
+		source, err = []byte(plan.Source), nil
+	}
+	if err != nil {
+		return nil, selection, fmt.Errorf("reading workflow: %w", err)
+	}
+	now, err := e.parse(ctx, run.File, source, params)
+	if err != nil {
+		return nil, selection, err
+	}
+	if accept {
+		return now, selection, nil
+	}
+	then := now
+	if !bytes.Equal(source, []byte(plan.Source)) {
+		if then, err = e.parse(ctx, run.File, []byte(plan.Source), params); err != nil {
+			var problems workflow.Problems
+			if !errors.As(err, &problems) {
+				return nil, selection, err
+			}
+			return nil, selection, &ChangedError{Run: id, Changes: []Change{{Field: "workflow"}}}
+		}
+	}
+	changes, err := compareWorkflows(then, now, extra)
+	if err != nil {
+		return nil, selection, err
+	}
+	if len(changes) > 0 {
+		return nil, selection, &ChangedError{Run: id, Changes: changes}
+	}
+	return now, selection, nil
+}
+
+func (e *Engine) runPlan(ctx context.Context, id string) (state.Run, state.RunPlan, runExtra, error) {
+	var run state.Run
+	var plan state.RunPlan
+	var extra runExtra
+	err := e.store.View(ctx, func(tx *state.Tx) error {
+		var err error
+		if run, err = tx.Run(id); err != nil {
+			return err
+		}
+		plan, err = tx.RunPlan(id)
+		return err
+	})
+	if err == nil && len(plan.Extra) > 0 {
+		err = json.Unmarshal(plan.Extra, &extra)
+	}
+	return run, plan, extra, err
+}
+
+// compareWorkflows lists what a run of now would do otherwise than one of then.
+func compareWorkflows(then, now *Workflow, extra runExtra) ([]Change, error) {
+	var changes []Change
+	old, err := buildNodes(then)
+	if err != nil {
+		return nil, err
+	}
+	new, err := buildNodes(now)
+	if err != nil {
+		return nil, err
+	}
+	before := byInstance(old)
+	for _, n := range new {
+		o := before[n.instance]
+		delete(before, n.instance)
+		changes = append(changes, compareNodes(o, n)...)
+	}
+	for _, o := range old {
+		if before[o.instance] != nil {
+			changes = append(changes, Change{Field: "stages." + o.instance, From: text(o.uses), To: text("")})
+		}
+	}
+	for _, n := range new {
+		uses := n.plugin.uses
+		if was := extra.Plugins[uses]; was != "" && was != n.plugin.identity() {
+			changes = append(changes, Change{Field: "plugin " + uses, From: text(was), To: text(n.plugin.identity())})
+			extra.Plugins[uses] = "" // once
+		}
+	}
+	return changes, nil
+}
+
+// compareNodes compares what enters a fingerprint, and the order.
+func compareNodes(o, n *node) []Change {
+	prefix := "stages." + n.instance
+	if o == nil {
+		return []Change{{Field: prefix, From: text(""), To: text(n.uses)}}
+	}
+	if o.uses != n.uses {
+		return []Change{{Field: prefix + ".uses", From: text(o.uses), To: text(n.uses)}}
+	}
+	var id, was identityBuilder
+	for _, side := range []struct {
+		b *identityBuilder
+		n *node
+	}{{&was, o}, {&id, n}} {
+		for _, l := range side.n.plugin.schema.leaves(side.n.with) {
+			_ = side.b.add("with."+l.field, withReferences(l.value)) // what the language takes always encodes
+		}
+		for name, value := range side.n.env {
+			_ = side.b.add("env."+name, value)
+		}
+	}
+	changes := id.diff(was.parts)
+	for i := range changes {
+		changes[i].Field = prefix + "." + changes[i].Field
+	}
+	return changes
+}
+
+// text is a JSON text; null for "".
+func text(s string) json.RawMessage {
+	if s == "" {
+		return json.RawMessage("null")
+	}
+	b, err := json.Marshal(s)
+	if err != nil {
+		return json.RawMessage("null")
+	}
+	return b
+}
+
+// reopen stores the stages of a resumed run as they are now: done ones stay as they were, the
+// others are pending again.
+func (r *run) reopen(ctx context.Context) error {
+	if err := r.makeFolders(); err != nil {
+		return err
+	}
+	return r.e.store.Update(ctx, func(tx *state.Tx) error {
+		for i, n := range r.nodes {
+			s := r.plannedRecord(i)
+			old, err := tx.Stage(r.id, n.instance)
+			switch {
+			case errors.Is(err, state.ErrNotFound):
+			case err != nil:
+				return err
+			case old.Outcome == state.Succeeded && s.Outcome == state.Cached && old.Fingerprint == s.Fingerprint:
+				s = old
+				s.Epoch = r.epoch
+				r.results[i].outcome = state.Succeeded
+			default:
+				s.Attempts = old.Attempts
+			}
+			r.stages[i] = s
+			if err := tx.PutStage(s); err != nil {
+				return err
+			}
+		}
+		if err := r.event(tx, Event{Kind: RunStarted}); err != nil {
+			return err
+		}
+		return r.e.digest.remember(tx)
+	})
+}

@@ -1,0 +1,215 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+
+	"github.com/so8t/so8t/state"
+)
+
+// scheduler decides what starts next. It belongs to one goroutine; each instance is looked at
+// once when its last dependency ends.
+type scheduler struct {
+	r       *run
+	waiting []int // dependencies that have not ended, by node
+	ready   readyHeap
+	free    resources
+	running int
+	// failed is the instance whose failure ends the run, or "".
+	failed string
+	// settled nodes whose readers have yet to be looked at.
+	settled []int
+}
+
+// finished is how the work on one node ended.
+type finished struct {
+	index  int
+	result result
+	err    error // the run cannot go on
+}
+
+// schedule starts what can start until nothing runs and nothing more can.
+func (r *run) schedule(ctx context.Context) error {
+	s := newScheduler(r)
+	done := make(chan finished)
+	var fatal error
+	if err := s.spread(ctx); err != nil {
+		return err
+	}
+	for {
+		for fatal == nil && r.control.Interrupted() == "" && ctx.Err() == nil && s.running < r.e.opts.Jobs {
+			n := s.next()
+			if n == nil {
+				break
+			}
+			s.take(n, 1)
+			go func() {
+				res, err := r.work(ctx, n)
+				done <- finished{n.index, res, err}
+			}()
+		}
+		if s.running == 0 {
+			return fatal
+		}
+		f := <-done
+		s.take(r.nodes[f.index], -1)
+		if f.err != nil {
+			if fatal == nil {
+				fatal = fmt.Errorf("stage %q: %w", r.nodes[f.index].instance, f.err)
+				r.control.Kill()
+			}
+			continue
+		}
+		if err := s.end(ctx, f); err != nil && fatal == nil {
+			fatal = err
+			r.control.Kill()
+		}
+	}
+}
+
+func newScheduler(r *run) *scheduler {
+	s := &scheduler{r: r, waiting: make([]int, len(r.nodes))}
+	s.free = resources{CPU: runtime.NumCPU(), GPU: 1, Memory: freeMemory()}
+	for i, n := range r.nodes {
+		// What asks for more than there is runs alone.
+		s.free.CPU, s.free.GPU = max(s.free.CPU, n.resources.CPU), max(s.free.GPU, n.resources.GPU)
+		s.free.Memory = max(s.free.Memory, n.resources.Memory)
+		s.waiting[i] = len(n.needs)
+		if r.results[i].outcome != "" {
+			s.settled = append(s.settled, i)
+		} else if len(n.needs) == 0 {
+			s.ready.push(readyItem{n.priority, i})
+		}
+	}
+	return s
+}
+
+// next takes the first ready node whose resources are free; nil when there is none.
+func (s *scheduler) next() *node {
+	var passed []readyItem
+	var found *node
+	for found == nil && s.ready.len() > 0 {
+		item := s.ready.pop()
+		if n := s.r.nodes[item.index]; s.fits(n) {
+			found = n
+		} else {
+			passed = append(passed, item)
+		}
+	}
+	for _, item := range passed {
+		s.ready.push(item)
+	}
+	return found
+}
+
+func (s *scheduler) fits(n *node) bool {
+	return n.resources.CPU <= s.free.CPU && n.resources.GPU <= s.free.GPU && n.resources.Memory <= s.free.Memory
+}
+
+// take counts n as running (sign 1) or ended (-1).
+func (s *scheduler) take(n *node, sign int) {
+	s.running += sign
+	s.free.CPU -= sign * n.resources.CPU
+	s.free.GPU -= sign * n.resources.GPU
+	s.free.Memory -= int64(sign) * n.resources.Memory
+}
+
+// end takes in how a node ended and decides about its readers.
+func (s *scheduler) end(ctx context.Context, f finished) error {
+	s.r.results[f.index] = f.result
+	if f.result.outcome == state.Pending || f.result.outcome == state.Interrupted {
+		return nil // of an interrupted run; its readers stay pending
+	}
+	n := s.r.nodes[f.index]
+	if f.result.outcome == state.Failed && !n.continueOnError && !s.r.e.opts.KeepGoing && s.failed == "" {
+		s.failed = n.instance
+		s.dropReady()
+	}
+	s.settled = append(s.settled, f.index)
+	return s.spread(ctx)
+}
+
+// dropReady ends what is ready as cancelled, but for what runs whatever happens.
+func (s *scheduler) dropReady() {
+	var keep []readyItem
+	for s.ready.len() > 0 {
+		item := s.ready.pop()
+		if n := s.r.nodes[item.index]; n.when == whenAlways || n.when == whenFailure {
+			keep = append(keep, item)
+			continue
+		}
+		s.cancel(item.index)
+	}
+	for _, item := range keep {
+		s.ready.push(item)
+	}
+}
+
+func (s *scheduler) cancel(i int) {
+	s.r.results[i] = result{outcome: state.Cancelled, cause: s.failed}
+	s.r.stages[i].Reason = fmt.Sprintf("not started: stage %s had failed", s.failed)
+	s.r.stages[i].Cause = s.failed
+	s.settled = append(s.settled, i)
+}
+
+// spread looks at the readers of what has settled. What therefore ends without running is stored,
+// all of it in one transaction.
+func (s *scheduler) spread(ctx context.Context) error {
+	var over []int
+	for len(s.settled) > 0 {
+		i := s.settled[0]
+		s.settled = s.settled[1:]
+		if o := s.r.results[i].outcome; s.r.stages[i].Outcome != o {
+			s.r.stages[i].Outcome, s.r.stages[i].Ended = o, s.r.e.now()
+			over = append(over, i)
+		}
+		for _, reader := range s.r.nodes[i].readers {
+			if s.waiting[reader]--; s.waiting[reader] == 0 && s.r.results[reader].outcome == "" {
+				s.consider(s.r.nodes[reader])
+			}
+		}
+	}
+	return s.store(ctx, over)
+}
+
+// consider decides about a node all of whose dependencies have ended.
+func (s *scheduler) consider(n *node) {
+	v := s.r.judge(n)
+	switch {
+	case v.outcome != "":
+		s.r.results[n.index] = result{outcome: v.outcome, cause: v.cause}
+		s.r.stages[n.index].Reason, s.r.stages[n.index].Cause = v.reason, v.cause
+		s.settled = append(s.settled, n.index)
+	case s.failed != "" && n.when != whenAlways && n.when != whenFailure:
+		s.cancel(n.index)
+	default:
+		s.ready.push(readyItem{n.priority, n.index})
+	}
+}
+
+func (s *scheduler) store(ctx context.Context, over []int) error {
+	if len(over) == 0 {
+		return nil
+	}
+	slices.Sort(over)
+	err := s.r.update(ctx, func(tx *state.Tx) error {
+		for _, i := range over {
+			if err := tx.PutStage(s.r.stages[i]); err != nil {
+				return err
+			}
+			if err := s.r.event(tx, s.r.ended(i, s.r.stages[i], 0)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, i := range over {
+		s.r.emit(s.r.ended(i, s.r.stages[i], 0))
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/so8t/so8t/state"
+)
+
+// verify looks whether the outputs that decisions would reuse are still what was committed; true
+// when some are not, which changes what is decided.
+func (p *planner) verify(ctx context.Context, decisions []decision) (bool, error) {
+	errs := make([]error, len(decisions))
+	p.e.parallel(len(decisions), func(i int) {
+		d := decisions[i]
+		if d.action == ActionReuse && !p.sound[d.identity.fingerprint] {
+			errs[i] = p.e.verifyEntry(ctx, d.entry)
+		}
+	})
+	news := false
+	for i, err := range errs {
+		switch {
+		case ctx.Err() != nil:
+			return false, ctx.Err()
+		case err != nil:
+			p.damaged[p.nodes[i].instance] = fmt.Sprintf("its outputs in run %s: %v", decisions[i].entry.Run, err)
+			news = true
+		case decisions[i].action == ActionReuse:
+			p.sound[decisions[i].identity.fingerprint] = true
+		}
+	}
+	return news, nil
+}
+
+// verifyEntry compares the outputs of a cache entry with their manifest, and that with the entry.
+func (e *Engine) verifyEntry(ctx context.Context, entry state.CacheEntry) error {
+	dir := e.entryFolder(entry)
+	m, err := e.digest.verify(ctx, dir.out(), e.opts.Verify)
+	if err != nil {
+		return err
+	}
+	for name, o := range entry.Outputs {
+		sealed, ok := m.Output(name)
+		if !ok || sealed.SHA256 != o.SHA256 {
+			return fmt.Errorf("output %q is not the one that was committed", name)
+		}
+	}
+	return nil
+}
+
+// entryFolder is the attempt's folder that holds an entry's outputs. What a cached stage reuses may
+// be the work of an instance of another name, which only the outputs' paths tell.
+func (e *Engine) entryFolder(entry state.CacheEntry) attemptFolder {
+	for _, o := range entry.Outputs {
+		const depth = 5 // runs, ID, stages, INSTANCE, NUMBER
+		if parts := strings.Split(o.Path, "/"); len(parts) > depth {
+			return attemptFolder(e.inState(strings.Join(parts[:depth], "/")))
+		}
+	}
+	return attemptDir(e.store.Dir(), entry.Run, entry.Instance, entry.Attempt)
+}
+
+// parallel calls f for 0…n-1 on a few goroutines and waits for all.
+func (e *Engine) parallel(n int, f func(i int)) {
+	workers := min(e.opts.Jobs, n, 8)
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for i := range next {
+				f(i)
+			}
+		})
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+}

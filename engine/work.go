@@ -1,0 +1,232 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/state"
+)
+
+// work does what one node needs: it reuses what was done meanwhile, or tries until it is done or
+// is not to be tried again. It holds the lock of the node's fingerprint all the time.
+func (r *run) work(ctx context.Context, n *node) (result, error) {
+	w, err := r.prepare(n)
+	if err != nil {
+		return result{}, err
+	}
+	lock, err := r.lock(ctx, w)
+	if err != nil {
+		if r.stopping(ctx) {
+			return result{outcome: state.Pending}, nil
+		}
+		return result{}, err
+	}
+	defer lock.Release() // nobody waits for an error here: the lock dies with the process anyway
+	if err := w.look(ctx); err != nil {
+		return result{}, err
+	}
+	if w.entry != nil {
+		return w.reuse(ctx)
+	}
+	return w.tries(ctx)
+}
+
+// work on one node.
+type work struct {
+	r        *run
+	n        *node
+	record   *state.StageRecord
+	identity identity
+	facts    map[string]string
+	with     json.RawMessage
+	forced   bool
+	holder   state.Holder
+	// entry is what can be reused after all.
+	entry *state.CacheEntry
+	// number of the latest attempt in this run; 0 = none yet.
+	number int
+}
+
+// prepare resolves with and computes the fingerprint, now that every input is there.
+func (r *run) prepare(n *node) (*work, error) {
+	d := r.plan.decisions[n.index]
+	w := &work{r: r, n: n, record: &r.stages[n.index], identity: d.identity, facts: d.facts}
+	w.forced = r.plan.selection.selected(n) && r.plan.selection.forced(n)
+	w.holder = state.Self(r.e.opts.Command, r.id)
+	w.number = w.record.Attempts
+	if report, ok := r.plan.reports[n.instance]; ok {
+		w.facts = report.Facts
+	}
+	var err error
+	if d.identity.fingerprint == "" || d.action != ActionRun {
+		w.identity, err = n.identify(r.e.opts.ProjectDir, r.lookup(n), r.plan.paths.digest, w.facts)
+		if err != nil {
+			return nil, err
+		}
+	}
+	if w.identity.fingerprint == "" {
+		return nil, fmt.Errorf("stages %v have ended without their outputs", w.identity.waits)
+	}
+	w.with, err = n.resolve(r.e.opts.ProjectDir, r.lookup(n)).json()
+	return w, err
+}
+
+// lookup answers with the outputs of the nodes that n depends on, all of which have ended.
+func (r *run) lookup(n *node) lookup {
+	return func(ref outputRef) upstream {
+		for _, i := range n.needs {
+			if r.nodes[i].instance == ref.instance {
+				return r.e.output(r.results[i].outputs, ref.output)
+			}
+		}
+		return upstream{state: absent}
+	}
+}
+
+func (r *run) stopping(ctx context.Context) bool {
+	return ctx.Err() != nil || r.control.Interrupted() != ""
+}
+
+// lock waits until nobody else works on the fingerprint.
+func (r *run) lock(ctx context.Context, w *work) (*state.FingerprintLock, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stopWaiting := make(chan struct{})
+	defer close(stopWaiting)
+	go func() {
+		select {
+		case <-r.control.stop:
+			cancel()
+		case <-stopWaiting:
+		}
+	}()
+	return state.LockFingerprint(ctx, r.e.store.Dir(), w.identity.fingerprint, w.holder, func(h state.Holder) {
+		r.emit(Event{Kind: Warned, Stage: w.n.stage, Instance: w.n.instance,
+			Message: fmt.Sprintf("waits: %s works on the same (run %s)", h, h.Run)})
+	})
+}
+
+// look reads what is known of the fingerprint, and says why the stage runs.
+func (w *work) look(ctx context.Context) error {
+	if w.forced {
+		w.record.Reason = "forced"
+		return nil
+	}
+	var entry state.CacheEntry
+	var found bool
+	err := w.r.e.store.View(ctx, func(tx *state.Tx) error {
+		var err error
+		if entry, found, err = tx.Cache(w.identity.fingerprint); err != nil || found {
+			return err
+		}
+		previous, ran, err := tx.LatestParts(w.r.record.Workflow, w.n.instance)
+		if err != nil {
+			return err
+		}
+		var changes []Change
+		if ran {
+			changes = w.identity.diff(previous.Parts)
+		}
+		w.record.Changes = stateChanges(changes)
+		if len(changes) > 0 {
+			w.record.Reason = changesText(changes)
+			return nil
+		}
+		w.record.Reason, err = unfinishedReason(tx, w.identity.fingerprint, previous)
+		return err
+	})
+	if err != nil || !found {
+		return err
+	}
+	if err := w.r.e.verifyEntry(ctx, entry); err != nil {
+		w.record.Reason = fmt.Sprintf("its outputs in run %s: %v", entry.Run, err)
+		return nil
+	}
+	w.entry = &entry
+	return nil
+}
+
+// reuse ends the node as cached.
+func (w *work) reuse(ctx context.Context) (result, error) {
+	r := w.r
+	w.record.Reason, w.record.Changes = "unchanged since run "+w.entry.Run, nil
+	r.setCached(w.record, *w.entry, w.identity.fingerprint)
+	w.record.Facts = w.facts
+	event := r.ended(w.n.index, *w.record, 0)
+	err := r.update(ctx, func(tx *state.Tx) error {
+		if err := tx.PutStage(*w.record); err != nil {
+			return err
+		}
+		if err := r.putParts(tx, w.n, w.identity); err != nil {
+			return err
+		}
+		return r.event(tx, event)
+	})
+	if err != nil {
+		return result{}, err
+	}
+	r.emit(event)
+	return result{outcome: state.Cached, outputs: w.entry.Outputs}, nil
+}
+
+// tries makes attempts until one is the last.
+func (w *work) tries(ctx context.Context) (result, error) {
+	r := w.r
+	w.record.Started = r.e.now()
+	for try := 1; ; try++ {
+		a := &attempt{work: w, number: w.number + 1, try: try}
+		if err := a.do(ctx); err != nil {
+			return result{}, err
+		}
+		w.number = a.number
+		if a.retry == 0 {
+			return w.result(), nil
+		}
+		if !r.pause(ctx, a.retry) {
+			return w.interrupted(ctx)
+		}
+	}
+}
+
+// result is how the node's record says that it ended.
+func (w *work) result() result {
+	res := result{outcome: w.record.Outcome, outputs: w.record.Outputs}
+	if res.outcome == state.Failed {
+		res.cause = w.n.instance
+	}
+	return res
+}
+
+// pause waits before the next try; false when the run was interrupted meanwhile.
+func (r *run) pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-r.control.stop:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// interrupted ends a node between two tries.
+func (w *work) interrupted(ctx context.Context) (result, error) {
+	w.record.Outcome, w.record.Ended = state.Interrupted, w.r.e.now()
+	w.record.Error = &state.ErrorRecord{Code: string(plugins.Cancelled), Message: errStopped.Error()}
+	event := w.r.ended(w.n.index, *w.record, w.number)
+	err := w.r.update(ctx, func(tx *state.Tx) error {
+		if err := tx.PutStage(*w.record); err != nil {
+			return err
+		}
+		return w.r.event(tx, event)
+	})
+	if err != nil {
+		return result{}, err
+	}
+	w.r.emit(event)
+	return w.result(), nil
+}
