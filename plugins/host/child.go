@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-plugin/runner"
@@ -36,6 +37,9 @@ type child struct {
 
 	exited chan struct{} // closed when the process has been waited for
 	state  *os.ProcessState
+
+	// starting: go-plugin may not kill the process, or how it ends would be hidden.
+	starting atomic.Bool
 
 	mu    sync.Mutex
 	wrong error // with the handshake
@@ -182,6 +186,16 @@ func (c *child) end() {
 	c.group.close()
 }
 
+// endsWithin says whether the process ends within a time.
+func (c *child) endsWithin(d time.Duration) bool {
+	select {
+	case <-c.exited:
+		return true
+	case <-time.After(d):
+		return false
+	}
+}
+
 // Diagnose implements runner.Runner.
 func (c *child) Diagnose(context.Context) string { return "" }
 
@@ -206,7 +220,9 @@ func (c *child) Wait(context.Context) error {
 
 // Kill implements runner.Runner.
 func (c *child) Kill(context.Context) error {
-	c.kill()
+	if !c.starting.Load() {
+		c.kill()
+	}
 	return nil
 }
 

@@ -22,6 +22,9 @@ const (
 	defaultStartTimeout = 10 * time.Second
 	defaultCallTimeout  = 60 * time.Second
 	defaultHeartbeat    = 60 * time.Second
+	// lastMoment is how long after the end of its output a process that is about to end
+	// may take to do so.
+	lastMoment = 500 * time.Millisecond
 )
 
 // Launch starts a plugin and waits for its handshake. The error is a *plugins.Error:
@@ -115,6 +118,8 @@ func (p *Process) connect(ctx context.Context) error {
 		client *wire.Client
 		err    error
 	}
+	p.child.starting.Store(true)
+	defer p.child.starting.Store(false)
 	done := make(chan outcome, 1)
 	go func() {
 		client, err := p.dispense()
@@ -164,10 +169,14 @@ func (p *Process) startError(ctx, limited context.Context, err error) error {
 	if wrong != nil && !errors.Is(wrong, errNoHandshake) {
 		return p.withOutput(wrong)
 	}
-	p.child.kill() // it closed its output, or go-plugin refused it
+	ended := p.child.endsWithin(lastMoment)
+	p.child.kill()
 	p.child.end()
-	if wrong != nil {
+	if wrong != nil && ended {
 		return p.withOutput(plugins.Errorf(plugins.Unavailable, "%s before the handshake", describeExit(p.child.state)))
+	}
+	if wrong != nil {
+		return p.withOutput(plugins.Errorf(plugins.BadInput, "closed its standard output without a handshake"))
 	}
 	return p.withOutput(plugins.Errorf(plugins.Unavailable, "could not be reached: %w", err))
 }

@@ -212,9 +212,7 @@ func (p *Process) explain(err error) error {
 	if !errors.Is(err, wire.ErrGone) {
 		return p.failed(err)
 	}
-	select {
-	case <-p.child.exited:
-	case <-time.After(exitWait):
+	if !p.child.endsWithin(exitWait) {
 		p.child.kill()
 		<-p.child.exited
 		return p.failed(p.withTail(plugins.Errorf(plugins.Crashed, "closed its connection and went on: %w", err)))
