@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -63,6 +64,15 @@ func (a *attempt) do(ctx context.Context) error {
 func (a *attempt) launch(ctx context.Context) (plugins.Result, []host.Record, error) {
 	if err := a.folder.create(); err != nil {
 		return plugins.Result{}, nil, err
+	}
+	if a.resume != nil {
+		before, err := a.r.e.stateRelative(filepath.Dir(filepath.Dir(a.resume.Path)))
+		if err == nil {
+			err = writeOrigin(a.folder.origin(), origin{Folder: before, Step: a.resume.Step})
+		}
+		if err != nil {
+			return plugins.Result{}, nil, err
+		}
 	}
 	log, err := os.OpenFile(a.folder.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
 	if err != nil {

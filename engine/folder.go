@@ -19,6 +19,7 @@ import (
 //	checkpoints/    one folder each, with its manifest inside
 //	log             what the stage printed
 //	metrics.jsonl   every reported value
+//	resumed.json    which attempt it went on from
 //	result.json     final metrics and the fingerprint's parts; not synced, see readResult
 type attemptFolder string
 

@@ -203,3 +203,5 @@ func asInt(v any) (int, bool) {
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
