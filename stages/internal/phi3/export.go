@@ -115,13 +115,13 @@ func NewWeights(c *Config, seed uint64) (*Weights, error) {
 	s := hostSource{}
 	for _, t := range c.Tensors() {
 		v := make([]float32, t.Len())
-		rng := rand.New(rand.NewPCG(seed, nameHash(t.Name)))
+		rng, std := rand.New(rand.NewPCG(seed, nameHash(t.Name))), c.initStd(t)
 		for i := range v {
 			if t.Role == RoleNorm {
 				v[i] = 1
 				continue
 			}
-			v[i] = float32(rng.NormFloat64() * c.initStd(t))
+			v[i] = float32(rng.NormFloat64() * std)
 		}
 		s[t.Name] = v
 	}

@@ -41,6 +41,9 @@ func (s *Session) Release() {
 	}
 }
 
+// Reset forgets the sequence and keeps the room.
+func (s *Session) Reset() { s.tokens, s.filled, s.long = s.tokens[:0], 0, false }
+
 // Len is the number of tokens so far.
 func (s *Session) Len() int { return len(s.tokens) }
 
