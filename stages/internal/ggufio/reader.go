@@ -163,15 +163,6 @@ func (g *File) Tensor(name string) (TensorInfo, bool) {
 // DataOffset is where a tensor's bytes begin in the file.
 func (g *File) DataOffset(t TensorInfo) int64 { return g.data + t.Offset }
 
-// ReadBytes returns a tensor's bytes as they are in the file.
-func (g *File) ReadBytes(t TensorInfo) ([]byte, error) {
-	b := make([]byte, t.Size())
-	if _, err := g.f.ReadAt(b, g.data+t.Offset); err != nil {
-		return nil, fmt.Errorf("reading tensor %q of %q: %w", t.Name, g.path, err)
-	}
-	return b, nil
-}
-
 // ReadFloats fills dst with elements first, first+1, … of a tensor as float32. Blocks that are
 // only partly wanted are decoded whole.
 func (g *File) ReadFloats(t TensorInfo, first int, dst []float32) error {
@@ -181,8 +172,8 @@ func (g *File) ReadFloats(t TensorInfo, first int, dst []float32) error {
 		return fmt.Errorf("reading tensor %q of %q: elements %d to %d of %d", t.Name, g.path, first, first+len(dst), t.Len())
 	}
 	raw := make([]byte, t.Type.Bytes(to-from))
-	if _, err := g.f.ReadAt(raw, g.data+t.Offset+int64(t.Type.Bytes(from))); err != nil {
-		return fmt.Errorf("reading tensor %q of %q: %w", t.Name, g.path, err)
+	if err := g.ReadRaw(t, from, raw); err != nil {
+		return err
 	}
 	if from == first && to == first+len(dst) {
 		t.Type.Decode(dst, raw)
@@ -191,6 +182,15 @@ func (g *File) ReadFloats(t TensorInfo, first int, dst []float32) error {
 	whole := make([]float32, to-from)
 	t.Type.Decode(whole, raw)
 	copy(dst, whole[first-from:])
+	return nil
+}
+
+// ReadRaw fills dst with bytes of a tensor as they are in the file, from the block that element
+// first begins.
+func (g *File) ReadRaw(t TensorInfo, first int, dst []byte) error {
+	if _, err := g.f.ReadAt(dst, g.data+t.Offset+int64(t.Type.Bytes(first))); err != nil {
+		return fmt.Errorf("reading tensor %q of %q: %w", t.Name, g.path, err)
+	}
 	return nil
 }
 

@@ -63,14 +63,32 @@ func (e Export) Write(w io.Writer, progress func(done, total int64)) error {
 
 // check refuses what other software would not load.
 func (e Export) check() error {
-	lower := strings.ToLower(e.Name)
-	if e.Name == "" || strings.Contains(lower, "phi3") || strings.Contains(lower, "phi-3") {
-		return fmt.Errorf("model name %q: llama.cpp takes the vocabulary of a model with phi3 or phi-3 in its name for Phi-3's and does not load it; choose another", e.Name)
+	if err := CheckName(e.Name); err != nil {
+		return err
 	}
 	if n := e.Template.Tokenizer().Size(); n > e.Config.Vocab {
 		return fmt.Errorf("the tokenizer has %d ids, the model only %d", n, e.Config.Vocab)
 	}
 	return nil
+}
+
+// CheckName refuses names under which llama.cpp takes the vocabulary for Phi-3's and does not
+// load the file.
+func CheckName(name string) error {
+	lower := strings.ToLower(name)
+	if name == "" || strings.Contains(lower, "phi3") || strings.Contains(lower, "phi-3") {
+		return fmt.Errorf("model name %q: llama.cpp does not load a model with this vocabulary and phi3 or phi-3 in its name; choose another", name)
+	}
+	return nil
+}
+
+// FileNames maps the names of the model's tensors in the file to their Hugging Face names.
+func (e Export) FileNames() map[string]string {
+	names := map[string]string{}
+	for _, t := range e.Config.Tensors() {
+		names[ggufName(t)] = t.Name
+	}
+	return names
 }
 
 func (e Export) infos(tensors []phi3.Tensor) []ggufio.TensorInfo {

@@ -1,0 +1,93 @@
+package gguf
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/so8t/so8t/plugins"
+)
+
+const model = "../internal/modelfile/testdata/tiny-hf"
+
+func run(t *testing.T, typ string) (string, plugins.Result) {
+	t.Helper()
+	out := t.TempDir()
+	with, _ := json.Marshal(map[string]any{"model": model, "type": typ, "name": "tiny"})
+	result, err := Stage{}.Run(t.Context(), &plugins.Attempt{With: with, OutputDir: out})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out, result
+}
+
+// The errors of a type are those that its rounding has (gguf fixtures, relative RMS).
+func TestRun_MeasuresWhatTheTypeLoses(t *testing.T) {
+	for typ, bound := range map[string][2]float64{"F32": {0, 0}, "F16": {0, 1e-7}, "Q8_0": {3e-3, 8e-3}} {
+		_, result := run(t, typ)
+		if e := result.Metrics["weight_error"]; e < bound[0] || e > bound[1] {
+			t.Errorf("%s: weight error %v, want %v", typ, e, bound)
+		}
+		if result.Metrics["tensors"] != 28 {
+			t.Errorf("%s: %v tensors", typ, result.Metrics["tensors"])
+		}
+	}
+}
+
+func TestRun_SameBytesTwice(t *testing.T) {
+	a, _ := run(t, "Q8_0")
+	b, _ := run(t, "Q8_0")
+	for _, name := range []string{fileName, "gguf_report.json"} {
+		x, errX := os.ReadFile(filepath.Join(a, name))
+		y, errY := os.ReadFile(filepath.Join(b, name))
+		if errX != nil || errY != nil || string(x) != string(y) {
+			t.Errorf("%s differs between two runs", name)
+		}
+	}
+}
+
+func TestCheck_NamesTheProblem(t *testing.T) {
+	for with, field := range map[string]string{
+		`{"model":"/nowhere"}`:                     "model",
+		`{"model":"` + model + `","name":"Phi-3"}`: "name",
+	} {
+		report, err := Stage{}.Check(t.Context(), plugins.CheckRequest{With: []byte(with)})
+		if err != nil || len(report.Problems) != 1 || report.Problems[0].Field != field {
+			t.Errorf("%s: %+v, %v", with, report.Problems, err)
+		}
+	}
+}
+
+func TestRun_StopsWhenAsked(t *testing.T) {
+	stop := make(chan struct{})
+	close(stop)
+	with, _ := json.Marshal(map[string]any{"model": model})
+	_, err := Stage{}.Run(t.Context(), &plugins.Attempt{With: with, OutputDir: t.TempDir(), Stop: stop})
+	if plugins.CodeOf(err) != plugins.Cancelled {
+		t.Errorf("got %v", err)
+	}
+}
+
+// llama.cpp loads the file and continues a prompt with it.
+func TestRun_LlamaCppLoadsIt(t *testing.T) {
+	tool, err := exec.LookPath("llama-completion")
+	if err != nil {
+		if dir := os.Getenv("SO8T_TEST_LLAMACPP"); dir != "" {
+			tool, err = filepath.Join(dir, "llama-completion"), nil
+		}
+	}
+	if err != nil {
+		t.Skip("llama.cpp is not installed: put llama-completion on PATH or its folder into SO8T_TEST_LLAMACPP")
+	}
+	for _, typ := range []string{"F16", "Q8_0"} {
+		out, _ := run(t, typ)
+		cmd := exec.Command(tool, "-m", filepath.Join(out, fileName), "-p", "外部の業者が", "-n", "4", "-c", "512", "--temp", "0", "-no-cnv", "--no-warmup")
+		text, err := cmd.CombinedOutput()
+		if err != nil || strings.Contains(string(text), "error loading model") {
+			t.Errorf("%s: %v\n%s", typ, err, text)
+		}
+	}
+}

@@ -1,0 +1,141 @@
+// Package gguf is the stage that turns a Hugging Face folder into one GGUF file of one type,
+// for llama.cpp and Ollama, and reads it back to see that it holds the model.
+package gguf
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/stages/internal/modelfile"
+	"github.com/so8t/so8t/stages/internal/quant"
+)
+
+// Stage is the stage.
+type Stage struct{}
+
+// Config is its `with`.
+type Config struct {
+	Model string `json:"model" format:"path" required:"true" help:"Hugging Face folder"`
+	Type  string `json:"type" default:"F16" enum:"F32,F16,BF16,Q8_0" help:"type of the matrices; norms stay F32"`
+	Name  string `json:"name" default:"so8t" help:"general.name in the file; must not hold phi3 or phi-3"`
+}
+
+// fileName of the output: what people download should say what it is.
+const fileName = "model.gguf"
+
+// Describe says what the stage is.
+func (Stage) Describe() plugins.Description {
+	return plugins.Description{
+		Name: "gguf", Version: "1", Revision: 1, Kind: plugins.KindStage,
+		Help: "writes a GGUF file for llama.cpp and Ollama, and reads it back",
+		With: plugins.SchemaOf(Config{}),
+		Outputs: []plugins.Output{
+			{Name: "model", Path: fileName, MediaType: "application/x-gguf"},
+			{Name: "report", Path: "gguf_report.json", MediaType: "application/json", Help: "type, size and error of every tensor"},
+		},
+		Metrics: []plugins.MetricSpec{
+			{Name: "bytes", Help: "size of the file", Better: "lower"},
+			{Name: "tensors", Help: "tensors in the file"},
+			{Name: "weight_error", Help: "relative root mean square of what the type changed in the matrices", Better: "lower"},
+			{Name: "bits_per_weight", Help: "file size in bits over the number of weights", Better: "lower"},
+		},
+	}
+}
+
+// Check looks at the folder, if it is there.
+func (Stage) Check(_ context.Context, req plugins.CheckRequest) (plugins.CheckReport, error) {
+	var report plugins.CheckReport
+	var c Config
+	if err := plugins.DecodeWith(req.With, &c); err != nil {
+		report.Problems = append(report.Problems, plugins.Problem{Code: plugins.BadInput, Message: err.Error()})
+		return report, nil
+	}
+	t, err := quant.Parse(c.Type)
+	if err == nil {
+		err = modelfile.CheckName(c.Name)
+	}
+	if err != nil {
+		report.Problems = append(report.Problems, plugins.Problem{Field: "name", Code: plugins.BadInput, Message: err.Error()})
+		return report, nil
+	}
+	if c.Model == "" {
+		return report, nil
+	}
+	m, err := modelfile.Open(c.Model)
+	if err != nil {
+		report.Problems = append(report.Problems, plugins.Problem{Field: "model", Code: plugins.CodeOf(err), Message: err.Error()})
+		return report, nil
+	}
+	defer m.Close()
+	block := t.Block()
+	report.Needs.Disk = int64(t.Bytes(block)) * m.Config.Parameters() / int64(block)
+	return report, nil
+}
+
+// Run writes and verifies.
+func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error) {
+	var c Config
+	if err := plugins.DecodeWith(a.With, &c); err != nil {
+		return plugins.Result{}, err
+	}
+	t, err := quant.Parse(c.Type)
+	if err != nil {
+		return plugins.Result{}, plugins.Errorf(plugins.BadInput, "%w", err)
+	}
+	m, err := modelfile.Open(c.Model)
+	if err != nil {
+		return plugins.Result{}, plugins.Errorf(plugins.BadInput, "%w", err)
+	}
+	defer m.Close()
+	path := filepath.Join(a.OutputDir, fileName)
+	e := modelfile.Export{Name: c.Name, Type: t, Config: m.Config, Source: m.Source, Template: m.Template}
+	if err := writeFile(ctx, a, path, e); err != nil {
+		return plugins.Result{}, err
+	}
+	report, err := verify(path, e)
+	if err != nil {
+		return plugins.Result{}, err
+	}
+	text, err := json.MarshalIndent(report, "", "  ")
+	if err != nil {
+		return plugins.Result{}, fmt.Errorf("writing the report: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(a.OutputDir, "gguf_report.json"), append(text, '\n'), 0o644); err != nil {
+		return plugins.Result{}, fmt.Errorf("writing the report: %w", err)
+	}
+	return plugins.Result{Metrics: map[string]float64{
+		"bytes": float64(report.Bytes), "tensors": float64(len(report.Tensors)),
+		"weight_error": report.WeightError, "bits_per_weight": report.BitsPerWeight,
+	}}, nil
+}
+
+func writeFile(ctx context.Context, a *plugins.Attempt, path string, e modelfile.Export) (err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("creating %q: %w", fileName, err)
+	}
+	defer func() {
+		if closeErr := f.Close(); err == nil {
+			err = closeErr
+		}
+	}()
+	return e.Write(stoppable{ctx, a, f}, func(done, total int64) { a.Progress(done, total, "weight") })
+}
+
+// stoppable is a file that can no longer be written once the stage is to stop.
+type stoppable struct {
+	ctx context.Context
+	a   *plugins.Attempt
+	f   *os.File
+}
+
+func (s stoppable) Write(p []byte) (int, error) {
+	if s.ctx.Err() != nil || s.a.Stopping() {
+		return 0, plugins.Errorf(plugins.Cancelled, "stopped while writing %q", fileName)
+	}
+	return s.f.Write(p)
+}
