@@ -88,8 +88,7 @@ func (k *checker) making(c Config) {
 	}
 	if arch != nil {
 		n := arch.Parameters()
-		perToken := int64(6*arch.Hidden+2*arch.QKVOut()+2*arch.AttnOut()+4*arch.Intermediate) * int64(arch.Layers+1)
-		k.report.Needs.Memory = 16*n + 4*int64(c.Tokens)*perToken + 64<<20
+		k.report.Needs.Memory = arch.PlanPretraining(c.Tokens, false).Total() + 64<<20 // and code, heap, the corpus
 		k.report.Needs.Disk = 12*n*int64(c.Checkpoint.Keep+1) + 4*n + 1<<20
 	}
 }

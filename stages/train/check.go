@@ -38,7 +38,7 @@ func (Stage) Check(ctx context.Context, req plugins.CheckRequest) (plugins.Check
 			k.bad("dataset", err)
 		}
 	}
-	k.needs(c, folder, d)
+	k.needs(c, folder.Config, d)
 	return k.report, nil
 }
 

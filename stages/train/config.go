@@ -6,6 +6,7 @@ import (
 
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/loop"
+	"github.com/so8t/so8t/stages/internal/phi3"
 	"github.com/so8t/so8t/stages/internal/so8t"
 )
 
@@ -136,4 +137,9 @@ func (c Config) gated() string {
 		return "none"
 	}
 	return c.Gate.Layers
+}
+
+// adapter is what is trained, as the model takes it.
+func (c Config) adapter() phi3.AdapterOptions {
+	return phi3.AdapterOptions{Rank: c.Lora.R, Alpha: c.Lora.Alpha, Dropout: c.Lora.Dropout, Targets: c.Lora.Targets, Gates: c.gated()}
 }

@@ -19,9 +19,7 @@ type model struct {
 var _ loop.Model = (*model)(nil)
 
 func newModel(be backend.Backend, w *phi3.Weights, c Config, longest int) (*model, error) {
-	m, err := phi3.NewAdapterModel(be, w,
-		phi3.TrainOptions{MaxLen: longest, Recompute: c.Recompute, Seed: c.Seed},
-		phi3.AdapterOptions{Rank: c.Lora.R, Alpha: c.Lora.Alpha, Dropout: c.Lora.Dropout, Targets: c.Lora.Targets, Gates: c.gated()})
+	m, err := phi3.NewAdapterModel(be, w, phi3.TrainOptions{MaxLen: longest, Recompute: c.Recompute, Seed: c.Seed}, c.adapter())
 	if err != nil {
 		return nil, err
 	}
