@@ -168,6 +168,9 @@ func (s *scanner) line(n int, line []rune) bool {
 	if s.inText(indent, blank) || blank {
 		return true
 	}
+	if s.quote == 0 && len(s.flow) > 0 && line[indent] == '\t' {
+		return s.refuse(n, indent, CodeTabIndentation, "indent with spaces", "a tab in the indentation")
+	}
 	if s.quote != 0 || len(s.flow) > 0 {
 		return s.inline(n, line, indent, s.quote == 0)
 	}

@@ -44,6 +44,8 @@ func (s *scanner) inline(n int, line []rune, col int, fresh bool) bool {
 			col = s.skipProperty(line, col)
 		case fresh && len(s.flow) == 0 && (c == '|' || c == '>') && s.textHeader(line[col+1:]):
 			return true
+		case fresh && strings.ContainsRune(",]}", c):
+			return s.refuse(n, col, CodeYAMLSyntax, "quote the text", "a plain text cannot start with "+string(c))
 		case c == ':' && (isBlankAt(line, col+1) || len(s.flow) > 0 && endsKey(line, col)):
 			fresh = true
 			col++

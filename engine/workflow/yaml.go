@@ -159,8 +159,6 @@ func (c *converter) convert(n ast.Node) *node {
 	case *ast.LiteralNode:
 		at := c.place(v.Start)
 		return &node{pos: at, own: at, text: v.Value.Value, quoted: true, count: 1}
-	case *ast.MappingKeyNode:
-		return c.fail(c.place(v.GetToken()), CodeYAMLSyntax, "write key: value", "a key with ? is not supported")
 	default:
 		return c.scalar(n)
 	}
@@ -217,7 +215,7 @@ func (c *converter) mapping(values []*ast.MappingValueNode, at Pos, isFlow bool)
 	var merges []pair
 	for i, v := range values {
 		if i == 0 && !isFlow {
-			out.pos = c.place(keyToken(v.Key))
+			out.pos = c.place(v.Key.GetToken())
 			out.own = out.pos
 		}
 		if _, ok := v.Key.(*ast.MergeKeyNode); ok {
@@ -238,16 +236,14 @@ func (c *converter) mapping(values []*ast.MappingValueNode, at Pos, isFlow bool)
 	return out
 }
 
-func keyToken(k ast.MapKeyNode) *token.Token {
-	return k.GetToken()
-}
-
 // key reads a mapping's key. Keys are text: their source text, whatever it would resolve to.
 func (c *converter) key(k ast.MapKeyNode) *node {
-	if mk, ok := k.(*ast.MappingKeyNode); ok {
-		return c.fail(c.place(mk.GetToken()), CodeYAMLSyntax, "write key: value", "a key with ? is not supported")
+	var out *node
+	if explicit, ok := k.(*ast.MappingKeyNode); ok && explicit.Value != nil {
+		out = c.convert(explicit.Value)
+	} else {
+		out = c.convert(k)
 	}
-	out := c.convert(k)
 	if out.kind != scalarNode {
 		return c.fail(out.pos, CodeWrongType, "", "a key is a text")
 	}

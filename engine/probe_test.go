@@ -1,0 +1,58 @@
+package engine_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+
+	"github.com/so8t/so8t/plugins"
+)
+
+// probe is a stage with what noop lacks: facts, a path as text, nested and optional and volatile
+// outputs.
+type probe struct{}
+
+type probeConfig struct {
+	Input string `json:"input" format:"path"`
+	Empty bool   `json:"empty"`
+	LoRA  struct {
+		R int `json:"r" default:"8"`
+	} `json:"lora"`
+	Verbose bool `json:"verbose" bytes:"same"`
+}
+
+func (probe) Describe() plugins.Description {
+	return plugins.Description{Name: "probe", Kind: plugins.KindStage, Revision: 1, With: plugins.SchemaOf(probeConfig{}),
+		Outputs: []plugins.Output{{Name: "tree"}, {Name: "extra", Optional: true}, {Name: "times", Volatile: true, Optional: true}},
+		Metrics: []plugins.MetricSpec{{Name: "size"}}}
+}
+
+func (probe) Check(_ context.Context, req plugins.CheckRequest) (plugins.CheckReport, error) {
+	backend := os.Getenv("SO8T_BACKEND")
+	if backend == "" {
+		backend = "plain"
+	}
+	return plugins.CheckReport{Facts: map[string]string{"backend": backend}}, nil
+}
+
+func (probe) Run(_ context.Context, a *plugins.Attempt) (plugins.Result, error) {
+	var c probeConfig
+	if err := plugins.DecodeWith(a.With, &c); err != nil {
+		return plugins.Result{}, err
+	}
+	if err := os.MkdirAll(filepath.Join(a.OutputDir, "tree", "deep"), 0o755); err != nil {
+		return plugins.Result{}, err
+	}
+	if c.Empty {
+		return plugins.Result{}, nil
+	}
+	text := []byte("constant")
+	a.Metric("size", float64(len(text)), 1)
+	for _, name := range []string{"tree/a", "tree/deep/b"} {
+		if err := os.WriteFile(filepath.Join(a.OutputDir, name), text, 0o644); err != nil {
+			return plugins.Result{}, err
+		}
+	}
+	return plugins.Result{Metrics: map[string]float64{"size": float64(len(text))}},
+		os.WriteFile(filepath.Join(a.OutputDir, "times"), []byte(a.Run), 0o644)
+}
