@@ -7,6 +7,7 @@ import (
 
 	"github.com/so8t/so8t/stages/internal/backend"
 	"github.com/so8t/so8t/stages/internal/backend/cpu"
+	"github.com/so8t/so8t/stages/internal/so8t"
 )
 
 // quickstart is the size of workflows/quickstart.yaml's model.
@@ -111,4 +112,35 @@ func benchStep(b *testing.B, m *Model, sc backend.Scope, batch Batch) {
 		b.Fatal(err)
 	}
 	m.BaseParams().ZeroGrad()
+}
+
+// One operation merges a rank-64 adapter into one of Phi-4-mini's o_proj weights.
+func BenchmarkMerge(b *testing.B) {
+	const n, rank = 3072, 64
+	be, err := cpu.Open(cpu.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer be.Close()
+	l := &so8t.Module{In: n, Out: n, A: make([]float32, rank*n), B: make([]float32, rank*n)}
+	for i := range l.A {
+		l.A[i], l.B[i] = float32(i%7), float32(i%5)
+	}
+	rows := make([]float32, n*n)
+	b.Run("float64", func(b *testing.B) {
+		for b.Loop() {
+			if err := so8t.MergeRows(rows, l.A, l.B, n, rank, 2); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("backend", func(b *testing.B) {
+		f := &rowMerger{be: be}
+		defer f.release()
+		for b.Loop() {
+			if err := f.add(rows, l, l.B, rank, 2); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

@@ -63,6 +63,10 @@ func DefaultAttentionFactor(maxPositions, original int) float64 {
 	return math.Sqrt(1 + math.Log(scale)/math.Log(float64(original)))
 }
 
+// maxLayers bounds what a damaged file can make us list; the largest models have about
+// a hundred.
+const maxLayers = 4096
+
 // problems says everything that makes the numbers impossible together.
 func (c *Config) problems() (out []string) {
 	bad := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
@@ -78,6 +82,9 @@ func (c *Config) problems() (out []string) {
 		if f.value <= 0 || f.value > math.MaxInt32 {
 			bad("%s is %d; it must be between 1 and 2³¹", f.name, f.value)
 		}
+	}
+	if c.Layers > maxLayers {
+		bad("num_hidden_layers is %d; at most %d are supported", c.Layers, maxLayers)
 	}
 	if out != nil {
 		return out // ratios below would divide by zero

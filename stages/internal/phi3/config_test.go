@@ -133,6 +133,7 @@ func TestParseConfig_RefusesByName(t *testing.T) {
 		"size of wrong type": {map[string]any{"hidden_size": "big"}, `hidden_size is "big"`},
 		"fractional size":    {map[string]any{"num_hidden_layers": 1.5}, "num_hidden_layers is 1.5"},
 		"negative size":      {map[string]any{"vocab_size": -4}, "vocab_size is -4"},
+		"too many layers":    {map[string]any{"num_hidden_layers": 2000000000}, "num_hidden_layers is 2000000000"},
 		"zero heads":         {map[string]any{"num_key_value_heads": 0}, "num_key_value_heads is 0"},
 		"uneven groups":      {map[string]any{"num_key_value_heads": 7}, "multiple of num_key_value_heads 7"},
 		"odd rotary":         {map[string]any{"partial_rotary_factor": 0.7421875}, "95 rotary"},

@@ -54,6 +54,7 @@ type Merged struct {
 	lora  *so8t.LoRA
 	gates map[string][]so8t.Matrix // by tensor name
 	paths map[string]string        // tensor name → module path
+	fast  *rowMerger               // nil: plain float64 sums
 }
 
 // NewMerged checks the adapter against the model.
@@ -126,7 +127,14 @@ func (m *Merged) ReadFloats(name string, first int, dst []float32) error {
 func (m *Merged) apply(name string, from, to, cols int, rows []float32) error {
 	if l := m.lora.Find(m.paths[name]); l != nil {
 		r := m.lora.Rank
-		if err := so8t.MergeRows(rows, l.A, l.B[from*r:to*r], cols, r, m.lora.Scale()); err != nil {
+		b := l.B[from*r : to*r]
+		var err error
+		if m.fast != nil {
+			err = m.fast.add(rows, l, b, r, m.lora.Scale())
+		} else {
+			err = so8t.MergeRows(rows, l.A, b, cols, r, m.lora.Scale())
+		}
+		if err != nil {
 			return err
 		}
 	}
