@@ -42,6 +42,7 @@ func BenchmarkStep(b *testing.B) {
 				m.step(b, sc, data)
 			}
 			b.ReportMetric(float64(len(data.ids)*b.N)/b.Elapsed().Seconds(), "tokens/s")
+			b.ReportMetric(float64(m.be.Counters().PeakBytes)/1e6, "MB")
 		})
 	}
 }
