@@ -47,7 +47,12 @@ type pageWalk struct {
 	size     int64
 	pageSize int64
 	high     uint64
-	seen     map[uint64]bool
+	seen     []bool   // by page; as long as the file
+	buffers  [][]byte // by depth: a page is needed until all below it are done
+}
+
+func newPageWalk(f *os.File, size, pageSize int64, high uint64) *pageWalk {
+	return &pageWalk{file: f, size: size, pageSize: pageSize, high: high, seen: make([]bool, size/pageSize)}
 }
 
 // guard looks through the pages once for each store; the caller holds the state's lock.
@@ -95,7 +100,7 @@ func walkPages(f *os.File, size int64) error {
 	if err != nil {
 		return err
 	}
-	w := &pageWalk{file: f, size: size, pageSize: int64(meta.pageSize), high: meta.high, seen: map[uint64]bool{}}
+	w := newPageWalk(f, size, int64(meta.pageSize), meta.high)
 	if err := w.tree(meta.root, nil, nil, 0); err != nil {
 		return err
 	}
@@ -150,34 +155,48 @@ func readMeta(f *os.File, offset int64) (boltMeta, bool) {
 	return meta, ok
 }
 
-// page reads a page with its overflow and marks its numbers as used.
-func (w *pageWalk) page(id uint64) ([]byte, error) {
+// page reads a page with its overflow into the buffer of its depth and marks its numbers
+// as used.
+func (w *pageWalk) page(id uint64, depth int) ([]byte, error) {
 	if id < 2 || id >= w.high {
 		return nil, fmt.Errorf("page %d is outside 2 … %d", id, w.high-1)
 	}
-	var head [pageHeader]byte
-	offset := int64(id) * w.pageSize
-	if offset/w.pageSize != int64(id) || offset+w.pageSize > w.size {
+	if id >= uint64(len(w.seen)) {
 		return nil, fmt.Errorf("page %d lies beyond the end of the file", id)
 	}
-	if _, err := w.file.ReadAt(head[:], offset); err != nil {
-		return nil, fmt.Errorf("reading page %d: %w", id, err)
+	b, err := w.read(id, 1, depth)
+	if err != nil {
+		return nil, err
 	}
-	if got := binary.NativeEndian.Uint64(head[:]); got != id {
+	if got := binary.NativeEndian.Uint64(b); got != id {
 		return nil, fmt.Errorf("page %d calls itself %d", id, got)
 	}
-	pages := int64(binary.NativeEndian.Uint32(head[12:])) + 1
-	if uint64(pages) > w.high-id || offset+pages*w.pageSize > w.size {
+	pages := uint64(binary.NativeEndian.Uint32(b[12:])) + 1
+	if pages > w.high-id || pages > uint64(len(w.seen))-id {
 		return nil, fmt.Errorf("page %d reaches beyond the end of the file", id)
 	}
-	for i := id; i < id+uint64(pages); i++ {
+	for i := id; i < id+pages; i++ {
 		if w.seen[i] {
 			return nil, fmt.Errorf("page %d is used twice", i)
 		}
 		w.seen[i] = true
 	}
-	b := make([]byte, pages*w.pageSize)
-	if _, err := w.file.ReadAt(b, offset); err != nil {
+	if pages == 1 {
+		return b, nil
+	}
+	return w.read(id, pages, depth)
+}
+
+func (w *pageWalk) read(id, pages uint64, depth int) ([]byte, error) {
+	for len(w.buffers) <= depth {
+		w.buffers = append(w.buffers, nil)
+	}
+	n := int(pages) * int(w.pageSize)
+	if cap(w.buffers[depth]) < n {
+		w.buffers[depth] = make([]byte, n)
+	}
+	b := w.buffers[depth][:n]
+	if _, err := w.file.ReadAt(b, int64(id)*w.pageSize); err != nil {
 		return nil, fmt.Errorf("reading page %d: %w", id, err)
 	}
 	return b, nil
@@ -189,7 +208,7 @@ func (w *pageWalk) tree(id uint64, low, high []byte, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("page %d lies more than %d levels deep", id, maxDepth)
 	}
-	b, err := w.page(id)
+	b, err := w.page(id, depth)
 	if err != nil {
 		return err
 	}
@@ -287,7 +306,7 @@ func (w *pageWalk) freelist(id uint64) error {
 	if id == noFreelist {
 		return nil
 	}
-	b, err := w.page(id)
+	b, err := w.page(id, 0)
 	if err != nil {
 		return fmt.Errorf("free list: %w", err)
 	}
@@ -307,6 +326,9 @@ func (w *pageWalk) freelist(id uint64) error {
 		free := binary.NativeEndian.Uint64(ids[8*i:])
 		if free < 2 || free >= w.high {
 			return fmt.Errorf("free list: page %d is outside 2 … %d", free, w.high-1)
+		}
+		if free >= uint64(len(w.seen)) {
+			continue // it was never written
 		}
 		if w.seen[free] {
 			return fmt.Errorf("free list: page %d is free and used", free)

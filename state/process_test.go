@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -352,7 +353,7 @@ func TestFingerprintLockWaitsAndSaysForWhom(t *testing.T) {
 // removed at each release.
 func TestFingerprintLockExcludes(t *testing.T) {
 	dir := t.TempDir()
-	inside := 0
+	var inside, entered atomic.Int32
 	errs := make(chan error)
 	const n, rounds = 8, 25
 	for range n {
@@ -363,7 +364,14 @@ func TestFingerprintLockExcludes(t *testing.T) {
 				if lock, err = LockFingerprint(context.Background(), dir, "fp", Self("me", "r"), nil); err != nil {
 					break
 				}
-				inside++ // without the lock the race detector, and the sum, would tell
+				if inside.Add(1) > 1 {
+					err = errors.New("two are inside")
+				}
+				entered.Add(1)
+				inside.Add(-1)
+				if err != nil {
+					break
+				}
 				if err = lock.Release(); err != nil {
 					break
 				}
@@ -376,8 +384,8 @@ func TestFingerprintLockExcludes(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if inside != n*rounds {
-		t.Errorf("%d entered, want %d", inside, n*rounds)
+	if entered.Load() != n*rounds {
+		t.Errorf("%d entered, want %d", entered.Load(), n*rounds)
 	}
 }
 

@@ -23,6 +23,9 @@ var migrations = map[int]func(*Tx) error{}
 // before the context is looked at.
 const foreignWait = time.Second
 
+// pageSize of a new database, in bytes: the same on every system, whatever its own is.
+const pageSize = 4096
+
 // needsMigration says that an older version of the program wrote the database.
 type needsMigration struct{ from int }
 
@@ -74,7 +77,7 @@ func createDatabase(path string, schema int, fill func(*Tx) error) error {
 	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("making the database: %w", err)
 	}
-	db, err := bbolt.Open(temp, 0o666, &bbolt.Options{FreelistType: bbolt.FreelistMapType, NoStatistics: true, Timeout: foreignWait})
+	db, err := bbolt.Open(temp, 0o666, &bbolt.Options{PageSize: pageSize, FreelistType: bbolt.FreelistMapType, NoStatistics: true, Timeout: foreignWait})
 	if err != nil {
 		return fmt.Errorf("making the database: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -230,4 +231,47 @@ func BenchmarkView(b *testing.B) {
 	for b.Loop() {
 		view(b, s, func(tx *Tx) error { _, err := tx.Run(testRun); return err })
 	}
+}
+
+// BenchmarkLarge measures what a database of 20 runs with 1,000 stages each costs: opening
+// a store and reading one run, and an update.
+func BenchmarkLarge(b *testing.B) {
+	dir := b.TempDir()
+	s := openStore(b, dir, Options{})
+	for r := range 20 {
+		id := fmt.Sprintf("202601%02d-000000-aaaaa", r+1)
+		createRun(b, s, id)
+		update(b, s, func(tx *Tx) error {
+			for i := range 1000 {
+				a := newAttempt(id, fmt.Sprintf("stage%04d", i), 1)
+				rec := StageRecord{Run: id, Instance: a.Instance, Stage: a.Instance, Epoch: 1, Outcome: Running, Reason: "with.lora.r: 32 → 64", Fingerprint: strings.Repeat("f", 64)}
+				if err := errors.Join(tx.PutAttempt(a), tx.PutStage(rec)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	info, err := os.Stat(filepath.Join(dir, databaseName))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("open and view", func(b *testing.B) {
+		for b.Loop() {
+			fresh := openStore(b, dir, Options{})
+			view(b, fresh, func(tx *Tx) error { _, err := tx.Stages("20260110-000000-aaaaa"); return err })
+		}
+		b.ReportMetric(float64(info.Size())/(1<<20), "MiB")
+	})
+	b.Run("view", func(b *testing.B) {
+		for b.Loop() {
+			view(b, s, func(tx *Tx) error { _, err := tx.Run("20260110-000000-aaaaa"); return err })
+		}
+	})
+	b.Run("update", func(b *testing.B) {
+		a := newAttempt("20260110-000000-aaaaa", "stage0500", 1)
+		for b.Loop() {
+			update(b, s, func(tx *Tx) error { return tx.PutAttempt(a) })
+		}
+	})
 }
