@@ -101,7 +101,7 @@ func (r recordedRun) outcome(o state.Outcome) string {
 func (e *Engine) stageView(r recordedRun, s state.StageRecord, live state.LiveStage) StageView {
 	v := StageView{
 		Stage: s.Stage, Instance: s.Instance, Outcome: r.outcome(s.Outcome), Reason: s.Reason, FromRun: s.FromRun,
-		Cause: s.Cause, Attempts: []AttemptView{}, Outputs: e.outputViews(s.Outputs), Metrics: map[string]float64{},
+		Cause: s.Cause, Needs: append([]string{}, s.Needs...), Attempts: []AttemptView{}, Outputs: e.outputViews(s.Outputs), Metrics: map[string]float64{},
 		Error: failureOf(s.Error),
 	}
 	for name, value := range s.Metrics {

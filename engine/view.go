@@ -31,6 +31,7 @@ type StageView struct {
 	Reason   string                `json:"reason"`
 	FromRun  string                `json:"from_run"`
 	Cause    string                `json:"cause"`
+	Needs    []string              `json:"needs"`
 	Attempts []AttemptView         `json:"attempts"`
 	Outputs  map[string]OutputView `json:"outputs"`
 	Metrics  map[string]float64    `json:"metrics"`

@@ -19,23 +19,21 @@ func (a *app) artifactsCommand() *cobra.Command {
 		Short: "the outputs of a run with digest and size",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			e, err := a.open(engineSettings{})
-			if err != nil {
-				return err
-			}
-			view, err := e.Artifacts(c.Context(), first(args))
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return a.printJSON(view)
-			}
-			t := console.NewTable("STAGE", "OUTPUT", "SIZE", "SHA256", "PATH")
-			for _, f := range view.Artifacts {
-				t.Row(f.Instance, f.Output, console.Bytes(f.Bytes), f.SHA256[:min(12, len(f.SHA256))], f.Path)
-			}
-			t.Write(a.Out, a.style(a.Out))
-			return nil
+			return a.inspect(c.Context(), first(args), func(e *engine.Engine, run string) error {
+				view, err := e.Artifacts(c.Context(), run)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return a.printJSON(view)
+				}
+				t := console.NewTable("STAGE", "OUTPUT", "SIZE", "SHA256", "PATH")
+				for _, f := range view.Artifacts {
+					t.Row(f.Instance, f.Output, console.Bytes(f.Bytes), f.SHA256[:min(12, len(f.SHA256))], f.Path)
+				}
+				t.Write(a.Out, a.style(a.Out))
+				return nil
+			})
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "JSON on stdout")
@@ -50,24 +48,22 @@ func (a *app) metricsCommand() *cobra.Command {
 		Example: "  so8t metrics eval\n  so8t metrics train --format csv > loss.csv",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			e, err := a.open(engineSettings{})
-			if err != nil {
-				return err
-			}
-			view, err := e.Metrics(c.Context(), run, first(args))
-			if err != nil {
-				return err
-			}
-			switch format {
-			case "":
-				a.printMetrics(view)
-				return nil
-			case "json":
-				return a.printJSON(view)
-			case "csv":
-				return a.metricsCSV(view)
-			}
-			return usageError{fmt.Errorf("--format %q: give json or csv", format)}
+			return a.inspect(c.Context(), run, func(e *engine.Engine, run string) error {
+				view, err := e.Metrics(c.Context(), run, first(args))
+				if err != nil {
+					return err
+				}
+				switch format {
+				case "":
+					a.printMetrics(view)
+					return nil
+				case "json":
+					return a.printJSON(view)
+				case "csv":
+					return a.metricsCSV(view)
+				}
+				return usageError{fmt.Errorf("--format %q: give json or csv", format)}
+			})
 		},
 	}
 	c.Flags().StringVar(&run, "run", "", "the run (default: the newest)")
@@ -75,7 +71,7 @@ func (a *app) metricsCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) printMetrics(view engine.MetricsView) {
+func (a *app) printMetrics(view *engine.MetricsView) {
 	t := console.NewTable("STAGE", "METRIC", "VALUE", "CURVE")
 	for _, stage := range sortedKeys(view.Stages) {
 		m := view.Stages[stage]
@@ -98,7 +94,7 @@ func (a *app) printMetrics(view engine.MetricsView) {
 }
 
 // metricsCSV writes one line per value: stage, metric, step, value. Final values have no step.
-func (a *app) metricsCSV(view engine.MetricsView) error {
+func (a *app) metricsCSV(view *engine.MetricsView) error {
 	w := csv.NewWriter(a.Out)
 	_ = w.Write([]string{"stage", "metric", "step", "value"}) // the writer keeps its first error for Error
 	for _, stage := range sortedKeys(view.Stages) {

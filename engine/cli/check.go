@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -55,7 +56,7 @@ func (a *app) checkCommand() *cobra.Command {
 
 // verifyAttempt reads the outputs of an attempt whole and compares them with its manifest.
 func verifyAttempt(folder string) error {
-	_, err := manifest.Verify(folder, manifest.Full)
+	_, err := manifest.VerifyOutputs(filepath.Join(folder, "out"), manifest.Contents)
 	return err
 }
 

@@ -41,11 +41,13 @@ type app struct {
 	Program
 	Streams
 	dir string // --dir
+	// commandLine is what the user typed, for those who meet a run that is held.
+	commandLine string
 }
 
 // Main runs one command and returns its exit code.
 func Main(args []string, program Program, streams Streams) int {
-	a := &app{Program: program, Streams: streams}
+	a := &app{Program: program, Streams: streams, commandLine: strings.Join(append([]string{"so8t"}, args...), " ")}
 	if code, served := a.hidden(args); served {
 		return code
 	}
@@ -79,7 +81,7 @@ its own, what is done is reused, and a run that was killed goes on where it was.
 	root.AddCommand(
 		a.validateCommand(), a.planCommand(), a.runCommand(), a.resumeCommand(), a.rerunCommand(),
 		a.runsCommand(), a.statusCommand(), a.logsCommand(), a.explainCommand(), a.artifactsCommand(),
-		a.metricsCommand(), a.graphCommand(), a.checkCommand(), a.pluginsCommand(), a.schemaCommand(),
+		a.metricsCommand(), a.graphCommand(), a.checkCommand(), a.schemaCommand(),
 		a.doctorCommand(), a.versionCommand(), a.modelCommand(),
 	)
 	for _, c := range root.Commands() {

@@ -11,7 +11,7 @@ import (
 
 // printDescription shows a plugin as a person would look it up: what it takes, what it leaves,
 // what it measures.
-func (a *app) printDescription(d plugins.Description) {
+func (a *app) printDescription(d plugins.Description) error {
 	style := a.style(a.Out)
 	fmt.Fprintf(a.Out, "%s (%s)  %s\n", d.Name, d.Kind, d.Help)
 	if d.Checkpoints {
@@ -19,8 +19,12 @@ func (a *app) printDescription(d plugins.Description) {
 	}
 	fmt.Fprintln(a.Out)
 	t := console.NewTable("WITH", "TYPE", "DEFAULT", "WHAT")
-	for _, f := range workflow.SchemaFields(d.With) {
-		t.Row(f.Path, fieldType(f), defaultText(f), strings.TrimSpace(requiredText(f)+f.Help))
+	fields, err := workflow.SchemaFields(d.With)
+	if err != nil {
+		return fmt.Errorf("reading the schema of %q: %w", d.Name, err)
+	}
+	for _, f := range fields {
+		t.Row(f.Path, fieldType(f), string(f.Default), strings.TrimSpace(requiredText(f)+f.Help))
 	}
 	t.Write(a.Out, style)
 	fmt.Fprintln(a.Out)
@@ -34,7 +38,7 @@ func (a *app) printDescription(d plugins.Description) {
 	}
 	t.Write(a.Out, style)
 	if len(d.Metrics) == 0 {
-		return
+		return nil
 	}
 	fmt.Fprintln(a.Out)
 	t = console.NewTable("METRIC", "BETTER", "WHAT")
@@ -42,25 +46,19 @@ func (a *app) printDescription(d plugins.Description) {
 		t.Row(m.Name, m.Better, m.Help)
 	}
 	t.Write(a.Out, style)
+	return nil
 }
 
-func fieldType(f workflow.Field) string {
+func fieldType(f workflow.SchemaField) string {
 	if f.Format != "" {
 		return f.Format
 	}
 	return f.Type
 }
 
-func requiredText(f workflow.Field) string {
+func requiredText(f workflow.SchemaField) string {
 	if f.Required {
 		return "required. "
 	}
 	return ""
-}
-
-func defaultText(f workflow.Field) string {
-	if f.Default == nil {
-		return ""
-	}
-	return fmt.Sprint(f.Default)
 }

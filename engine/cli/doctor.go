@@ -61,26 +61,27 @@ const (
 
 func diskProbe(dir string) Probe {
 	return Probe{Name: "disk", Run: func(context.Context) (bool, string) {
-		free, err := engine.FreeDisk(dir)
-		if err != nil {
-			return false, err.Error()
-		}
-		if free < diskWanted {
+		free := engine.FreeDisk(dir)
+		if free > 0 && free < diskWanted {
 			return false, fmt.Sprintf("%s free in %s: the quickstart wants %s; free some, or give SO8T_STATE a folder on another disk", console.Bytes(free), dir, console.Bytes(diskWanted))
 		}
-		return true, fmt.Sprintf("%s free in %s", console.Bytes(free), dir)
+		return true, fmt.Sprintf("%s free in %s", sizeOrUnknown(free), dir)
 	}}
 }
 
 func memoryProbe() Probe {
 	return Probe{Name: "memory", Run: func(context.Context) (bool, string) {
-		free, err := engine.FreeMemory()
-		if err != nil {
-			return false, err.Error()
-		}
-		if free < memoryWanted {
+		free := engine.FreeMemory()
+		if free > 0 && free < memoryWanted {
 			return false, fmt.Sprintf("%s available: the quickstart wants %s", console.Bytes(free), console.Bytes(memoryWanted))
 		}
-		return true, console.Bytes(free) + " available"
+		return true, sizeOrUnknown(free) + " available"
 	}}
+}
+
+func sizeOrUnknown(n int64) string {
+	if n == 0 {
+		return "an unknown amount"
+	}
+	return console.Bytes(n)
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/so8t/so8t/engine"
 )
 
 func (a *app) explainCommand() *cobra.Command {
@@ -16,34 +18,36 @@ func (a *app) explainCommand() *cobra.Command {
 		Example: "  so8t explain train\n  so8t explain --run 20260102 'train[r=8]' --json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			e, err := a.open(engineSettings{})
-			if err != nil {
-				return err
-			}
-			view, err := e.Explain(c.Context(), run, args[0])
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return a.printJSON(view)
-			}
-			fmt.Fprintf(a.Out, "%s: %s\n", view.Instance, view.Outcome)
-			if why := whyText(view); why != "" {
-				fmt.Fprintf(a.Out, "  %s\n", strings.ReplaceAll(why, "\n", "\n  "))
-			}
-			if view.Error != nil {
-				fmt.Fprintf(a.Out, "  %s: %s\n", view.Error.Code, view.Error.Message)
-				if view.Error.Detail != "" {
-					fmt.Fprintf(a.Out, "    %s\n", strings.ReplaceAll(strings.TrimSpace(view.Error.Detail), "\n", "\n    "))
+			return a.inspect(c.Context(), run, func(e *engine.Engine, run string) error {
+				view, err := e.Explain(c.Context(), run, args[0])
+				if err != nil {
+					return err
 				}
-			}
-			if len(view.Needs) > 0 {
-				fmt.Fprintf(a.Out, "  depends on %s\n", strings.Join(view.Needs, ", "))
-			}
-			return nil
+				if asJSON {
+					return a.printJSON(view)
+				}
+				a.printExplanation(view)
+				return nil
+			})
 		},
 	}
 	c.Flags().StringVar(&run, "run", "", "the run (default: the newest)")
 	c.Flags().BoolVar(&asJSON, "json", false, "JSON on stdout")
 	return c
+}
+
+func (a *app) printExplanation(view *engine.PlannedView) {
+	fmt.Fprintf(a.Out, "%s: %s\n", view.Instance, view.Outcome)
+	if why := whyText(*view); why != "" {
+		fmt.Fprintf(a.Out, "  %s\n", strings.ReplaceAll(why, "\n", "\n  "))
+	}
+	if view.Error != nil {
+		fmt.Fprintf(a.Out, "  %s: %s\n", view.Error.Code, view.Error.Message)
+		if view.Error.Detail != "" {
+			fmt.Fprintf(a.Out, "    %s\n", strings.ReplaceAll(strings.TrimSpace(view.Error.Detail), "\n", "\n    "))
+		}
+	}
+	if len(view.Needs) > 0 {
+		fmt.Fprintf(a.Out, "  depends on %s\n", strings.Join(view.Needs, ", "))
+	}
 }

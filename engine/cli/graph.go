@@ -20,18 +20,21 @@ func (a *app) graphCommand() *cobra.Command {
 		Example: "  so8t graph workflows/quickstart.yaml\n  so8t graph --run latest --format dot | dot -Tsvg > run.svg",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if run != "" {
+				return a.inspect(c.Context(), run, func(e *engine.Engine, run string) error {
+					view, err := e.Status(c.Context(), run)
+					if err != nil {
+						return err
+					}
+					return a.draw(runGraph(view), format, nil)
+				})
+			}
 			e, err := a.open(engineSettings{})
 			if err != nil {
 				return err
 			}
-			if run != "" {
-				view, err := e.Status(c.Context(), run)
-				if err != nil {
-					return err
-				}
-				return a.draw(runGraph(view), format, nil)
-			}
-			wf, err := a.loadDescribed(e, flags, describe, args)
+			defer func() { _ = e.Close() }()
+			wf, err := a.loadDescribed(c.Context(), e, flags, describe, args)
 			if err != nil {
 				return err
 			}
@@ -77,7 +80,7 @@ func workflowGraph(wf *workflow.Workflow) console.Graph {
 }
 
 // runGraph draws the recorded instances; they are stored in the order of the graph.
-func runGraph(v engine.StatusView) console.Graph {
+func runGraph(v *engine.StatusView) console.Graph {
 	g := console.Graph{Name: v.Workflow}
 	for _, s := range v.Stages {
 		g.Nodes = append(g.Nodes, console.GraphNode{ID: s.Instance, Uses: s.Stage, Needs: s.Needs, Outcome: s.Outcome})

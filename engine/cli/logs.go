@@ -30,11 +30,10 @@ func (a *app) logsCommand() *cobra.Command {
 		Short: "what a stage printed; without a stage, of every stage that ran",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			e, err := a.open(engineSettings{})
-			if err != nil {
-				return err
-			}
-			return a.logs(c.Context(), e, f, first(args))
+			return a.inspect(c.Context(), f.run, func(e *engine.Engine, run string) error {
+				f.run = run
+				return a.logs(c.Context(), e, f, first(args))
+			})
 		},
 	}
 	c.Flags().StringVar(&f.run, "run", "", "the run (default: the newest)")

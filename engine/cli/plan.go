@@ -42,7 +42,7 @@ func (a *app) plan(ctx context.Context, flags workflowFlags, selector selectorFl
 	if err != nil {
 		return err
 	}
-	wf, err := a.load(e, flags, args)
+	wf, err := a.load(ctx, e, flags, args)
 	if err != nil {
 		return err
 	}
@@ -54,22 +54,16 @@ func (a *app) plan(ctx context.Context, flags workflowFlags, selector selectorFl
 	if err := a.printPlan(view, asJSON); err != nil {
 		return err
 	}
-	if exitCode && wouldRun(view) {
+	if len(plan.Problems) > 0 {
+		return &engine.CheckError{Problems: plan.Problems}
+	}
+	if exitCode && plan.Would() {
 		return quietError{exitPending}
 	}
 	return nil
 }
 
-func wouldRun(view engine.PlanView) bool {
-	for _, s := range view.Stages {
-		if s.Action == string(engine.ActionRun) {
-			return true
-		}
-	}
-	return false
-}
-
-func (a *app) printPlan(view engine.PlanView, asJSON bool) error {
+func (a *app) printPlan(view *engine.PlanView, asJSON bool) error {
 	if asJSON {
 		return a.printJSON(view)
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -103,9 +104,24 @@ func (a *app) open(s engineSettings) (*engine.Engine, error) {
 	}
 	return engine.New(engine.Options{
 		ProjectDir: project, StateDir: dir, Builtins: builtins,
-		SelfPath: a.Self, BuiltinArgs: []string{hiddenStage},
+		SelfPath: a.Self, BuiltinArgs: []string{hiddenStage}, Command: a.commandLine,
 		Jobs: jobs, KeepGoing: s.keepGoing, Verify: s.verify, Listener: s.listener,
 	})
+}
+
+// inspect opens an engine for looking at a run, which it names: by id, by a unique part of one,
+// or the newest.
+func (a *app) inspect(ctx context.Context, run string, look func(e *engine.Engine, run string) error) error {
+	e, err := a.open(engineSettings{})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = e.Close() }()
+	id, err := e.FindRun(ctx, run)
+	if err != nil {
+		return err
+	}
+	return look(e, id)
 }
 
 // jobsSetting is the flag, else SO8T_JOBS, else 0: the engine decides.

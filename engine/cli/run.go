@@ -59,7 +59,7 @@ func (f *runFlags) addEngine(c *cobra.Command) {
 
 func (a *app) run(ctx context.Context, f runFlags, args []string) error {
 	return a.withEngine(f, func(e *engine.Engine) (*engine.Outcome, error) {
-		wf, err := a.load(e, f.workflowFlags, args)
+		wf, err := a.load(ctx, e, f.workflowFlags, args)
 		if err != nil {
 			return nil, err
 		}
@@ -86,6 +86,7 @@ func (a *app) withEngine(f runFlags, do func(*engine.Engine) (*engine.Outcome, e
 		closeView()
 		return err
 	}
+	defer func() { _ = e.Close() }()
 	outcome, err := do(e)
 	closeView()
 	if err != nil || outcome == nil {
@@ -203,7 +204,7 @@ func parseParamFile(file, text string, into map[string]string) error {
 }
 
 // load reads a workflow with its parameters.
-func (a *app) load(e *engine.Engine, f workflowFlags, args []string) (*workflow.Workflow, error) {
+func (a *app) load(ctx context.Context, e *engine.Engine, f workflowFlags, args []string) (*engine.Workflow, error) {
 	project, err := a.projectDir()
 	if err != nil {
 		return nil, err
@@ -216,7 +217,7 @@ func (a *app) load(e *engine.Engine, f workflowFlags, args []string) (*workflow.
 	if err != nil {
 		return nil, err
 	}
-	wf, err := e.Load(path, params)
+	wf, err := e.Load(ctx, path, params)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, usageError{fmt.Errorf("reading workflow %q: there is no such file", path)}
 	}

@@ -40,7 +40,7 @@ func (a *app) runsCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) printRuns(view engine.RunsView) {
+func (a *app) printRuns(view *engine.RunsView) {
 	t := console.NewTable("RUN", "WORKFLOW", "STATE", "STARTED", "TOOK", "STAGES", "NOTE")
 	for _, r := range view.Runs {
 		note := r.Note

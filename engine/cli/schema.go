@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 
@@ -23,7 +24,11 @@ func (a *app) schemaCommand() *cobra.Command {
 				schemas[d.Name] = d.With
 			}
 			if len(args) == 0 {
-				_, err := a.Out.Write(append(workflow.JSONSchema(schemas), '\n'))
+				schema, err := workflow.JSONSchema(schemas)
+				if err != nil {
+					return err
+				}
+				_, err = a.Out.Write(append(bytes.TrimSpace(schema), '\n'))
 				return err
 			}
 			schema, ok := schemas[args[0]]

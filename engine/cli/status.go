@@ -23,22 +23,20 @@ func (a *app) statusCommand() *cobra.Command {
 		Short: "how a run stands: stages, attempts, progress, outputs; also while it runs",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			e, err := a.open(engineSettings{})
-			if err != nil {
-				return err
-			}
-			if watch {
-				return a.watch(c.Context(), e, first(args))
-			}
-			view, err := e.Status(c.Context(), first(args))
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return a.printJSON(view)
-			}
-			fmt.Fprint(a.Out, a.statusText(view))
-			return nil
+			return a.inspect(c.Context(), first(args), func(e *engine.Engine, run string) error {
+				if watch {
+					return a.watch(c.Context(), e, run)
+				}
+				view, err := e.Status(c.Context(), run)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return a.printJSON(view)
+				}
+				fmt.Fprint(a.Out, a.statusText(view))
+				return nil
+			})
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "JSON on stdout")
@@ -67,7 +65,6 @@ func (a *app) watch(ctx context.Context, e *engine.Engine, run string) error {
 		if view.State != "running" {
 			return nil
 		}
-		run = view.Run // "latest" must not move to a newer run
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -76,7 +73,7 @@ func (a *app) watch(ctx context.Context, e *engine.Engine, run string) error {
 	}
 }
 
-func (a *app) statusText(v engine.StatusView) string {
+func (a *app) statusText(v *engine.StatusView) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "run %s  %s  %s  started %s", v.Run, v.Workflow, v.State, localTime(v.Started))
 	if took := tookText(v.Started, v.Ended); took != "" {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -23,7 +24,7 @@ func (a *app) validateCommand() *cobra.Command {
 		Short: "find all problems of a workflow; no stage runs",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			problems, stages, err := a.validate(c, flags, describe, args)
+			problems, stages, err := a.validate(c.Context(), flags, describe, args)
 			if err != nil {
 				return err
 			}
@@ -53,25 +54,36 @@ func (a *app) validateCommand() *cobra.Command {
 }
 
 // validate returns what is wrong with a workflow: its text, and, unless descriptions come from
-// a file, what the stages' own checks find.
-func (a *app) validate(c *cobra.Command, flags workflowFlags, describe string, args []string) (workflow.Problems, int, error) {
+// a file, what the stages' own checks find. A resource that is missing is an error of its own.
+func (a *app) validate(ctx context.Context, flags workflowFlags, describe string, args []string) (workflow.Problems, int, error) {
+	if describe != "" {
+		wf, err := a.loadDescribed(ctx, nil, flags, describe, args)
+		if problems, ok := asProblems(err); ok {
+			return problems, 0, nil
+		}
+		return nil, stageCount(wf), err
+	}
 	e, err := a.open(engineSettings{})
 	if err != nil {
 		return nil, 0, err
 	}
-	wf, err := a.loadDescribed(e, flags, describe, args)
+	defer func() { _ = e.Close() }()
+	wf, err := a.load(ctx, e, flags, args)
 	if problems, ok := asProblems(err); ok {
 		return problems, 0, nil
 	}
-	if err != nil || describe != "" {
-		return nil, stageCount(wf), err
+	if err != nil {
+		return nil, 0, err
 	}
-	err = e.Check(c.Context(), wf)
-	var check *engine.CheckError
-	if errors.As(err, &check) && !check.ResourceMissing() {
-		return checkProblems(check), len(wf.Stages), nil
+	plan, err := e.Plan(ctx, wf, engine.Selection{})
+	if err != nil {
+		return nil, 0, err
 	}
-	return nil, len(wf.Stages), err
+	check := &engine.CheckError{Problems: plan.Problems}
+	if check.ResourceMissing() {
+		return nil, 0, check
+	}
+	return checkProblems(check), len(wf.Stages), nil
 }
 
 func stageCount(wf *workflow.Workflow) int {
@@ -103,9 +115,13 @@ func checkProblems(check *engine.CheckError) workflow.Problems {
 }
 
 // loadDescribed is load, with descriptions from a file when one is named.
-func (a *app) loadDescribed(e *engine.Engine, flags workflowFlags, describe string, args []string) (*workflow.Workflow, error) {
+func (a *app) loadDescribed(ctx context.Context, e *engine.Engine, flags workflowFlags, describe string, args []string) (*workflow.Workflow, error) {
 	if describe == "" {
-		return a.load(e, flags, args)
+		wf, err := a.load(ctx, e, flags, args)
+		if err != nil {
+			return nil, err
+		}
+		return wf.Workflow, nil
 	}
 	project, err := a.projectDir()
 	if err != nil {
@@ -123,5 +139,5 @@ func (a *app) loadDescribed(e *engine.Engine, flags workflowFlags, describe stri
 	if err != nil {
 		return nil, usageError{fmt.Errorf("reading descriptions: %w", err)}
 	}
-	return workflow.Load(path, workflow.Options{Root: project, Params: params, Describe: described})
+	return workflow.Load(path, workflow.Options{Root: project, Params: params, Describe: described.Describe, Plugins: described.Names(), Support: workflow.RuntimeKeys})
 }

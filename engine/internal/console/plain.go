@@ -62,10 +62,8 @@ func (p *Plain) text(e engine.Event) string {
 		return fmt.Sprintf("checkpoint at step %d", e.Step)
 	case engine.StageEnded:
 		return EndText(e, p.style)
-	case engine.RunEnded:
-		return fmt.Sprintf("%s %s in %s", e.Run, e.Outcome, Duration(e.Elapsed))
 	}
-	return ""
+	return "" // how a run ended is said by who started it
 }
 
 func (p *Plain) started(e engine.Event) string {
@@ -141,7 +139,7 @@ func EndText(e engine.Event, style Style) string {
 	case "succeeded":
 		return text + " in " + Duration(e.Elapsed)
 	case "cached":
-		return text + from(e.FromRun) + because(e.Reason)
+		return text + because(e.Reason)
 	case "blocked":
 		return text + " because of " + e.Cause
 	case "skipped":
@@ -154,13 +152,6 @@ func EndText(e engine.Event, style Style) string {
 		text += "; trying again in " + Duration(e.Retry)
 	}
 	return text
-}
-
-func from(run string) string {
-	if run == "" {
-		return ""
-	}
-	return " from run " + run
 }
 
 func because(reason string) string {

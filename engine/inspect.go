@@ -1,0 +1,93 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/so8t/so8t/engine/workflow"
+	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/plugins/host"
+	"github.com/so8t/so8t/state"
+)
+
+// Describe says what a plugin is, by the name of a built-in stage or by ./path.
+func (e *Engine) Describe(ctx context.Context, uses string) (plugins.Description, error) {
+	p, err := e.plugin(ctx, uses)
+	if errors.Is(err, workflow.ErrUnknownPlugin) {
+		return plugins.Description{}, fmt.Errorf("%w: there is no built-in stage and no plugin %q", ErrNoStage, uses)
+	}
+	if err != nil {
+		return plugins.Description{}, fmt.Errorf("describing plugin %q: %w", uses, err)
+	}
+	return p.description, nil
+}
+
+// PluginCommand says how a plugin is started.
+func (e *Engine) PluginCommand(ctx context.Context, uses string) (host.Command, error) {
+	p, err := e.plugin(ctx, uses)
+	if errors.Is(err, workflow.ErrUnknownPlugin) {
+		return host.Command{}, fmt.Errorf("%w: there is no built-in stage and no plugin %q", ErrNoStage, uses)
+	}
+	if err != nil {
+		return host.Command{}, fmt.Errorf("starting plugin %q: %w", uses, err)
+	}
+	return p.command, nil
+}
+
+// LogFile is what one attempt printed.
+type LogFile struct {
+	Run, Instance string
+	Attempt       int
+	Path          string
+}
+
+// Logs lists the logs of a run: of one stage, or of every stage that has been tried, in order.
+func (e *Engine) Logs(ctx context.Context, id, stage string, attempt int) ([]LogFile, error) {
+	view, err := e.Status(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	var logs []LogFile
+	for _, s := range view.Stages {
+		if stage != "" && s.Instance != stage && s.Stage != stage {
+			continue
+		}
+		if stage == "" && len(s.Attempts) == 0 {
+			continue
+		}
+		path, err := e.LogPath(ctx, view.Run, s.Instance, attempt)
+		if err != nil {
+			return nil, err
+		}
+		number := attempt
+		if number == 0 {
+			number = len(s.Attempts)
+		}
+		logs = append(logs, LogFile{view.Run, s.Instance, number, path})
+	}
+	if stage != "" && logs == nil {
+		return nil, fmt.Errorf("%w: run %s has no stage %q", ErrNoStage, view.Run, stage)
+	}
+	return logs, nil
+}
+
+// AttemptRunning reports whether more may still come to a log.
+func (e *Engine) AttemptRunning(ctx context.Context, log LogFile) bool {
+	view, err := e.Status(ctx, log.Run)
+	if err != nil || view.State != string(state.RunRunning) {
+		return false
+	}
+	for _, s := range view.Stages {
+		if s.Instance == log.Instance {
+			return s.Outcome == string(state.Running) || s.Outcome == string(state.Pending)
+		}
+	}
+	return false
+}
+
+// FreeDisk and FreeMemory say what is left, in bytes; 0 when the system does not tell.
+func FreeDisk(dir string) int64 { return freeDisk(dir) }
+
+// FreeMemory is what could be taken without swapping.
+func FreeMemory() int64 { return freeMemory() }
