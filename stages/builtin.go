@@ -5,6 +5,7 @@ package stages
 import (
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/base"
+	"github.com/so8t/so8t/stages/data"
 	"github.com/so8t/so8t/stages/noop"
 	"github.com/so8t/so8t/stages/train"
 )
@@ -13,6 +14,7 @@ import (
 func Builtin() []plugins.Stage {
 	return []plugins.Stage{
 		base.New(),
+		data.New(),
 		train.New(),
 		noop.New(),
 	}
