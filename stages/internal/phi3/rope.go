@@ -35,13 +35,23 @@ func (c *Config) UsesLong(length int) bool {
 	return c.Rope != nil && length > c.OriginalMaxPositions
 }
 
-// ropeTable is cos and sin [rows, RotaryDim/2]: the positions of short sequences first,
-// then, from row longBase on, those of long ones. Position p of a sequence is row
-// ropeRow(p, length).
+// ropeLayout says which row of a rotary table belongs to a position: those of short
+// sequences come first, then, from row longBase on, those of long ones.
+type ropeLayout struct{ longBase int }
+
+// row for position p of a sequence that takes the long factors or not.
+func (l ropeLayout) row(p int, long bool) int32 {
+	if long {
+		p += l.longBase
+	}
+	return int32(p)
+}
+
+// ropeTable is cos and sin [rows, RotaryDim/2], attention factor included.
 type ropeTable struct {
+	ropeLayout
 	cos, sin []float64
 	rotary   int
-	longBase int
 }
 
 // newRopeTable covers sequences of up to maxLen tokens.
@@ -50,7 +60,9 @@ func (c *Config) newRopeTable(maxLen int) *ropeTable {
 	if c.UsesLong(maxLen) {
 		short, long = c.OriginalMaxPositions, maxLen
 	}
-	t := &ropeTable{rotary: c.RotaryDim(), longBase: short}
+	t := &ropeTable{ropeLayout: ropeLayout{short}, rotary: c.RotaryDim()}
+	size := (short + long) * t.rotary / 2
+	t.cos, t.sin = make([]float64, 0, size), make([]float64, 0, size)
 	t.append(c.InvFreq(false), short, c.AttentionFactor())
 	t.append(c.InvFreq(true), long, c.AttentionFactor())
 	return t
@@ -64,12 +76,4 @@ func (t *ropeTable) append(freq []float64, positions int, factor float64) {
 			t.sin = append(t.sin, sin*factor)
 		}
 	}
-}
-
-// row is the table's row for position p of a sequence that takes the long factors or not.
-func (t *ropeTable) row(p int, long bool) int32 {
-	if long {
-		p += t.longBase
-	}
-	return int32(p)
 }

@@ -8,9 +8,9 @@ import (
 
 // rope is the rotary table on a backend; see ropeTable for its layout.
 type rope struct {
-	table    backend.RopeTable
-	longBase int
-	maxLen   int
+	ropeLayout
+	table  backend.RopeTable
+	maxLen int
 }
 
 // newRope covers sequences of up to maxLen tokens.
@@ -22,22 +22,14 @@ func newRope(be backend.Backend, c *Config, maxLen int) rope {
 		return b
 	}
 	return rope{
-		table:    backend.RopeTable{Cos: upload(t.cos), Sin: upload(t.sin), Rotary: t.rotary},
-		longBase: t.longBase, maxLen: maxLen,
+		ropeLayout: t.ropeLayout, maxLen: maxLen,
+		table: backend.RopeTable{Cos: upload(t.cos), Sin: upload(t.sin), Rotary: t.rotary},
 	}
 }
 
 func (r rope) release(be backend.Backend) {
 	be.Release(r.table.Cos)
 	be.Release(r.table.Sin)
-}
-
-// row is the table's row for position p of a sequence with or without long factors.
-func (r rope) row(p int, long bool) int32 {
-	if long {
-		p += r.longBase
-	}
-	return int32(p)
 }
 
 // pack fills in each token's row of the table: positions count from 0 in every segment,
