@@ -43,9 +43,12 @@ type cursor struct {
 	BestStep int64   `json:"best_step"`
 	BestLoss float64 `json:"best_loss"`
 	// Stale counts the validations since the best one.
-	Stale int             `json:"stale"`
-	Facts Facts           `json:"facts"`
-	Last  json.RawMessage `json:"last"` // the last step's Point
+	Stale int   `json:"stale"`
+	Facts Facts `json:"facts"`
+	Last  Point `json:"last"` // of the last step whose line is written
+	// Pending is a step that was taken but not yet validated nor written, because a stop
+	// came during its validation.
+	Pending *Point `json:"pending,omitempty"`
 }
 
 // ErrOtherRun says that a checkpoint belongs to a run with other facts.

@@ -114,19 +114,16 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 		return Summary{}, err
 	}
 	defer t.end()
-	for !t.done() {
+	for !t.done() || t.at.Pending != nil {
 		if err := ctx.Err(); err != nil {
 			return t.summary(), err
 		}
 		if t.stopping() {
 			return t.summary(), t.stop()
 		}
-		p, err := t.step()
+		err := t.advance()
 		if errors.Is(err, errInterruptedStep) {
 			return t.summary(), t.stop()
-		}
-		if err == nil {
-			err = t.record(p)
 		}
 		if err != nil {
 			return t.summary(), err
@@ -143,8 +140,21 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 	return t.summary(), nil
 }
 
-// errInterruptedStep says that a step was given up between two micro-batches.
+// errInterruptedStep says that a step was given up between two micro-batches, or its
+// validation between two batches.
 var errInterruptedStep = errors.New("step interrupted")
+
+// advance takes a step and records it, or records the one that is pending.
+func (t *trainer) advance() error {
+	if p := t.at.Pending; p != nil {
+		return t.record(*p)
+	}
+	p, err := t.step()
+	if err != nil {
+		return err
+	}
+	return t.record(p)
+}
 
 // step takes one optimiser step and returns its point.
 func (t *trainer) step() (Point, error) {

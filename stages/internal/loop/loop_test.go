@@ -140,39 +140,54 @@ func TestRun_StopSavesWhereItIsAndGoesOn(t *testing.T) {
 	}
 }
 
-// A stop between two micro-batches gives the step up: the checkpoint is that of the step before.
-func TestRun_StopInsideAStep(t *testing.T) {
-	m := newToy(t, 0)
-	r := toyRun(t, m, m.be, 12)
-	into, stop := t.TempDir(), make(chan struct{})
-	r.Save, r.Stop, r.Model = saver(t, into), stop, &stopping{Model: m, at: 4, stop: stop}
-	if _, err := r.Do(t.Context()); !errors.Is(err, ErrStopped) {
-		t.Fatalf("got %v, want ErrStopped", err)
-	}
-	again := newToy(t, 0)
-	r2 := toyRun(t, again, again.be, 12)
-	r2.Resume = filepath.Join(into, "3")
-	if _, err := r2.Do(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+// A stop between two micro-batches gives the step up; one between two batches of a
+// validation leaves the step to be validated again. Neither shows in the end.
+func TestRun_StopInsideAStepOrItsValidation(t *testing.T) {
 	whole := newToy(t, 0)
-	if _, err := toyRun(t, whole, whole.be, 12).Do(t.Context()); err != nil {
+	ref := toyRun(t, whole, whole.be, 12)
+	want, err := ref.Do(t.Context())
+	if err != nil {
 		t.Fatal(err)
 	}
-	if !sameBits(again.values(), whole.values()) {
-		t.Error("gradients of the given up step leaked")
+	for name, c := range map[string]struct {
+		train bool
+		step  int64 // steps done when the stop comes
+		saved string
+	}{
+		"in a step":                    {true, 3, "3"},
+		"in a validation":              {false, 4, "4"},
+		"in the validation at the end": {false, 12, "12"},
+	} {
+		m := newToy(t, 0)
+		r := toyRun(t, m, m.be, 12)
+		into, stop := t.TempDir(), make(chan struct{})
+		r.Save, r.Stop, r.Model = saver(t, into), stop, &stopping{Model: m, train: c.train, step: c.step, stop: stop}
+		if _, err := r.Do(t.Context()); !errors.Is(err, ErrStopped) {
+			t.Fatalf("%s: got %v, want ErrStopped", name, err)
+		}
+		again := newToy(t, 0)
+		r2 := toyRun(t, again, again.be, 12)
+		r2.Resume = filepath.Join(into, c.saved)
+		s, err := r2.Do(t.Context())
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if !sameBits(again.values(), whole.values()) || mustRead(t, r2.Curve) != mustRead(t, ref.Curve) || s.EvalLoss != want.EvalLoss {
+			t.Errorf("%s: the continued run differs", name)
+		}
 	}
 }
 
 type stopping struct {
 	Model
-	at   int64
-	stop chan struct{}
-	done bool
+	train bool
+	step  int64
+	stop  chan struct{}
+	done  bool
 }
 
 func (d *stopping) Losses(sc backend.Scope, p Pass) (ce, pet mat.Tensor, err error) {
-	if p.Train && p.Step+1 == d.at && !d.done {
+	if p.Train == d.train && p.Step == d.step && !d.done {
 		d.done = true
 		close(d.stop)
 	}

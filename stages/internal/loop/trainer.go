@@ -1,7 +1,7 @@
 package loop
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -22,8 +22,7 @@ type trainer struct {
 	now     func() time.Time
 
 	at   cursor
-	best map[string][]float32 // values at at.BestStep, when KeepBest and it is not the current step
-	last Point
+	best map[string][]float32 // values at at.BestStep, when KeepBest
 
 	from    int64 // step that this attempt began at
 	tokens  int64 // seen by this attempt
@@ -118,6 +117,10 @@ func (t *trainer) record(p Point) error {
 	set := t.run.Settings
 	if len(t.eval) > 0 && (p.Step == set.Schedule.Steps || set.EvalEvery > 0 && p.Step%set.EvalEvery == 0) {
 		loss, err := t.validate()
+		if errors.Is(err, errInterruptedStep) {
+			t.at.Pending = &p
+			return err
+		}
 		if err != nil {
 			return fmt.Errorf("validating after step %d: %w", p.Step, err)
 		}
@@ -127,7 +130,7 @@ func (t *trainer) record(p Point) error {
 		p.EvalLoss = &loss
 		t.judge(loss)
 	}
-	t.last = p
+	t.at.Last, t.at.Pending = p, nil
 	seconds := t.now().Sub(t.started).Seconds()
 	rate := 0.0
 	if seconds > 0 {
@@ -145,7 +148,10 @@ func (t *trainer) record(p Point) error {
 // validate is the loss per target token over all validation rows.
 func (t *trainer) validate() (float64, error) {
 	sum, targets := 0.0, 0
-	for _, b := range t.eval {
+	for i, b := range t.eval {
+		if i > 0 && t.stopping() {
+			return 0, errInterruptedStep
+		}
 		ce, _, err := t.run.Model.Losses(t.scope, Pass{Batch: b, CEScale: 1, Step: t.at.Step})
 		if err != nil {
 			return 0, err
@@ -195,14 +201,14 @@ func (t *trainer) finish() error {
 
 func (t *trainer) summary() Summary {
 	s := Summary{
-		Steps: t.at.Step, Loss: t.last.Loss, CE: t.last.CE, PET: t.last.PET, EvalLoss: math.NaN(), BestStep: t.at.BestStep,
+		Steps: t.at.Step, Loss: t.at.Last.Loss, CE: t.at.Last.CE, PET: t.at.Last.PET, EvalLoss: math.NaN(), BestStep: t.at.BestStep,
 		StartedAt: t.from, EndedEarly: t.endedEarly(), Tokens: t.tokens, Seconds: t.now().Sub(t.started).Seconds(),
 	}
 	switch {
 	case t.run.Settings.KeepBest && t.at.BestStep > 0:
 		s.EvalLoss = t.at.BestLoss
-	case t.last.EvalLoss != nil:
-		s.EvalLoss = *t.last.EvalLoss
+	case t.at.Last.EvalLoss != nil:
+		s.EvalLoss = *t.at.Last.EvalLoss
 	}
 	return s
 }
@@ -232,12 +238,7 @@ func (t *trainer) save() error {
 	if err := t.run.Backend.Err(); err != nil {
 		return fmt.Errorf("saving step %d: %w", t.at.Step, err)
 	}
-	last, err := json.Marshal(t.last)
-	if err != nil {
-		return fmt.Errorf("saving step %d: %w", t.at.Step, err)
-	}
-	s.Last = last
-	err = t.run.Save(t.at.Step, func(dir string) error {
+	err := t.run.Save(t.at.Step, func(dir string) error {
 		if err := s.write(dir); err != nil {
 			return err
 		}
@@ -276,8 +277,5 @@ func (t *trainer) restore(dir string) error {
 		}
 	}
 	t.at = s.cursor
-	if err := json.Unmarshal(s.Last, &t.last); err != nil {
-		return fmt.Errorf("reading checkpoint %q: %w", dir, err)
-	}
 	return t.run.Backend.Err()
 }
