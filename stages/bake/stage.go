@@ -5,15 +5,11 @@ package bake
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/chat"
+	"github.com/so8t/so8t/stages/internal/jsonfile"
 	"github.com/so8t/so8t/stages/internal/loop"
 	"github.com/so8t/so8t/stages/internal/phi3"
 	"github.com/so8t/so8t/stages/internal/so8t"
@@ -59,12 +55,12 @@ func (Stage) Check(_ context.Context, req plugins.CheckRequest) (plugins.CheckRe
 	var report plugins.CheckReport
 	var c Config
 	if err := plugins.DecodeWith(req.With, &c); err != nil {
-		report.Problems = append(report.Problems, plugins.Problem{Code: plugins.BadInput, Message: err.Error()})
+		report.Problems = append(report.Problems, plugins.InputProblem("", err))
 		return report, nil
 	}
 	be, err := loop.OpenBackend(c.Backend, c.Threads)
 	if err != nil {
-		report.Problems = append(report.Problems, plugins.Problem{Field: "backend", Code: plugins.CodeOf(err), Message: err.Error()})
+		report.Problems = append(report.Problems, plugins.InputProblem("backend", err))
 		return report, nil
 	}
 	report.Facts = loop.FactsOf(be.Info())
@@ -74,23 +70,15 @@ func (Stage) Check(_ context.Context, req plugins.CheckRequest) (plugins.CheckRe
 			report.Needs.Disk = folder.Config.Parameters() * 4
 			_ = folder.Close()
 		} else {
-			report.Problems = append(report.Problems, problem("base", err))
+			report.Problems = append(report.Problems, plugins.InputProblem("base", err))
 		}
 	}
 	if c.Adapter != "" {
 		if _, err := so8t.ReadAdapter(c.Adapter); err != nil {
-			report.Problems = append(report.Problems, problem("adapter", err))
+			report.Problems = append(report.Problems, plugins.InputProblem("adapter", err))
 		}
 	}
 	return report, nil
-}
-
-func problem(field string, err error) plugins.Problem {
-	code := plugins.BadInput
-	if errors.Is(err, fs.ErrNotExist) {
-		code = plugins.Unavailable
-	}
-	return plugins.Problem{Field: field, Code: code, Message: err.Error()}
 }
 
 // Run merges, proves and writes.
@@ -148,12 +136,8 @@ func write(a *plugins.Attempt, c Config, folder *phi3.Folder, adapter *so8t.Adap
 		return plugins.Result{}, err
 	}
 	report := newReport(adapter, proof, dtype, castError, digests)
-	text, err := json.MarshalIndent(report, "", "  ")
-	if err != nil {
-		return plugins.Result{}, fmt.Errorf("writing the report: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(a.OutputDir, "bake_report.json"), append(text, '\n'), 0o644); err != nil {
-		return plugins.Result{}, fmt.Errorf("writing the report: %w", err)
+	if err := jsonfile.Write(filepath.Join(a.OutputDir, "bake_report.json"), report); err != nil {
+		return plugins.Result{}, err
 	}
 	a.Progress(2, 2, "step")
 	return plugins.Result{Metrics: map[string]float64{

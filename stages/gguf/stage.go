@@ -4,12 +4,12 @@ package gguf
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/stages/internal/jsonfile"
 	"github.com/so8t/so8t/stages/internal/modelfile"
 	"github.com/so8t/so8t/stages/internal/quant"
 )
@@ -51,7 +51,7 @@ func (Stage) Check(_ context.Context, req plugins.CheckRequest) (plugins.CheckRe
 	var report plugins.CheckReport
 	var c Config
 	if err := plugins.DecodeWith(req.With, &c); err != nil {
-		report.Problems = append(report.Problems, plugins.Problem{Code: plugins.BadInput, Message: err.Error()})
+		report.Problems = append(report.Problems, plugins.InputProblem("", err))
 		return report, nil
 	}
 	t, err := quant.Parse(c.Type)
@@ -67,7 +67,7 @@ func (Stage) Check(_ context.Context, req plugins.CheckRequest) (plugins.CheckRe
 	}
 	m, err := modelfile.Open(c.Model)
 	if err != nil {
-		report.Problems = append(report.Problems, plugins.Problem{Field: "model", Code: plugins.CodeOf(err), Message: err.Error()})
+		report.Problems = append(report.Problems, plugins.InputProblem("model", err))
 		return report, nil
 	}
 	defer m.Close()
@@ -100,12 +100,8 @@ func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error
 	if err != nil {
 		return plugins.Result{}, err
 	}
-	text, err := json.MarshalIndent(report, "", "  ")
-	if err != nil {
-		return plugins.Result{}, fmt.Errorf("writing the report: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(a.OutputDir, "gguf_report.json"), append(text, '\n'), 0o644); err != nil {
-		return plugins.Result{}, fmt.Errorf("writing the report: %w", err)
+	if err := jsonfile.Write(filepath.Join(a.OutputDir, "gguf_report.json"), report); err != nil {
+		return plugins.Result{}, err
 	}
 	return plugins.Result{Metrics: map[string]float64{
 		"bytes": float64(report.Bytes), "tensors": float64(len(report.Tensors)),
