@@ -32,7 +32,7 @@ func (Stage) Describe() plugins.Description {
 			{Name: "calibration", Path: "calibration.jsonl", MediaType: jsonl, Help: "rows for temperature and threshold"},
 			{Name: "test", Path: "test.jsonl", MediaType: jsonl, Help: "rows for the evaluation"},
 			{Name: "stats", Path: "stats.json", MediaType: "application/json", Help: "counts, lengths and leaks"},
-			{Name: "corpus", Path: "corpus.txt", MediaType: "text/plain", Help: "text of the train rows without judgements, for the base stage; documents are parted by empty lines"},
+			{Name: "corpus", Path: "corpus.jsonl", MediaType: jsonl, Help: "texts and dialogues made of the train rows, without their judgements, for the base stage"},
 		},
 		Metrics: []plugins.MetricSpec{
 			{Name: "rows", Help: "rows in all splits"},
@@ -84,7 +84,7 @@ func (Stage) Run(_ context.Context, a *plugins.Attempt) (plugins.Result, error) 
 type made struct {
 	sets   [4][]dataset.Row
 	stats  stats
-	corpus string
+	corpus []document
 }
 
 func fromGrammar(c config, a *plugins.Attempt) (*made, error) {
@@ -131,5 +131,5 @@ func (m *made) write(dir string) error {
 	if err := os.WriteFile(filepath.Join(dir, "stats.json"), append(text, '\n'), 0o644); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, "corpus.txt"), []byte(m.corpus), 0o644)
+	return dataset.WriteFile(filepath.Join(dir, "corpus.jsonl"), m.corpus)
 }

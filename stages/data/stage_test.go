@@ -167,7 +167,7 @@ func TestCorpus_TrainOnly_NoJudgementOfAPrompt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, _ := os.ReadFile(filepath.Join(dir, "corpus.txt"))
+	raw, _ := os.ReadFile(filepath.Join(dir, "corpus.jsonl"))
 	corpus := string(raw)
 	sets := readSplits(t, dir)
 	for s, rows := range sets {
@@ -185,9 +185,9 @@ func TestCorpus_TrainOnly_NoJudgementOfAPrompt(t *testing.T) {
 			t.Errorf("%s stands %d times, ALLOW %d", l, n, want)
 		}
 	}
-	for _, doc := range strings.Split(corpus, "\n\n") {
+	for _, doc := range strings.Split(corpus, "\n") {
 		for _, l := range dataset.Labels {
-			if strings.Contains(doc, l) && strings.Contains(doc, "ください") {
+			if strings.Contains(doc, l) && strings.Contains(doc, "問:") {
 				t.Errorf("a judgement beside a request: %q", doc)
 			}
 		}

@@ -62,8 +62,8 @@ func (r Row) PromptText() string {
 	return strings.Join(texts, "\n")
 }
 
-// Write writes rows as JSONL.
-func Write(w io.Writer, rows []Row) error {
+// Write writes rows, or anything else, as JSONL.
+func Write[T any](w io.Writer, rows []T) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	for _, r := range rows {
@@ -74,8 +74,8 @@ func Write(w io.Writer, rows []Row) error {
 	return nil
 }
 
-// WriteFile writes rows to a new file as JSONL.
-func WriteFile(path string, rows []Row) (err error) {
+// WriteFile is Write to a new file.
+func WriteFile[T any](path string, rows []T) (err error) {
 	f, err := os.Create(path)
 	if err != nil {
 		return fmt.Errorf("writing rows: %w", err)
