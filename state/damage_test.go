@@ -9,15 +9,41 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 )
 
-// filledState makes a state with enough records for branch pages, overflow pages and a
-// free list, and returns its folder and what is in it.
+// filled is made once, for it takes some hundred syncs; see TestMain for its end.
+var filled struct {
+	once    sync.Once
+	dir     string
+	content []byte
+}
+
+// filledState returns a folder of its own with a state that has enough records for branch
+// pages, overflow pages and a free list, and what is in it.
 func filledState(t testing.TB) (dir string, content []byte) {
 	t.Helper()
+	filled.once.Do(func() {
+		var err error
+		if filled.dir, err = os.MkdirTemp("", "so8t-state-test-"); err != nil {
+			t.Fatal(err)
+		}
+		fillState(t, filled.dir)
+		if filled.content, err = contentOf(filled.dir); err != nil {
+			t.Fatal(err)
+		}
+	})
 	dir = t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(filled.dir)); err != nil {
+		t.Fatal(err)
+	}
+	return dir, filled.content
+}
+
+func fillState(t testing.TB, dir string) {
+	t.Helper()
 	s := openStore(t, dir, Options{})
 	for i := range 3 {
 		id := fmt.Sprintf("20260102-03040%d-aaaaa", i)
@@ -50,11 +76,6 @@ func filledState(t testing.TB) (dir string, content []byte) {
 			}
 		}
 	}
-	content, err := contentOf(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir, content
 }
 
 // contentOf returns all records of a state as text.

@@ -9,8 +9,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -38,7 +40,11 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if filled.dir != "" {
+		_ = os.RemoveAll(filled.dir)
+	}
+	os.Exit(code)
 }
 
 // child is a process of this binary in a role.
@@ -426,21 +432,82 @@ func writeLatencies(t testing.TB, s *Store, n int) (p50, p99, worst time.Duratio
 	return list[n/2], list[n*99/100], list[n-1]
 }
 
-// TestReadersDoNotStarveTheWriter: four processes read at full speed, and each write
-// gets its turn. The bound is generous, for the readers also take the processors: without
-// the turnstile a write waits for seconds, or for ever.
-func TestReadersDoNotStarveTheWriter(t *testing.T) {
+// TestWriterIsNotOvertaken: a reader that comes while a writer waits for another reader
+// gets in after the writer. Without the turnstile readers that overlap keep it out for ever.
+func TestWriterIsNotOvertaken(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir, Options{})
+	createRun(t, s, testRun)
+	var mu sync.Mutex
+	var order []string
+	entered := func(who string) {
+		mu.Lock()
+		defer mu.Unlock()
+		order = append(order, who)
+	}
+	var all sync.WaitGroup
+	inside, leave := make(chan struct{}), make(chan struct{})
+	start := func(who string, transaction func(context.Context, func(*Tx) error) error, in func()) {
+		all.Go(func() {
+			err := transaction(context.Background(), func(*Tx) error { entered(who); in(); return nil })
+			if err != nil {
+				t.Errorf("%s: %v", who, err)
+			}
+		})
+	}
+	start("first reader", s.View, func() { close(inside); <-leave })
+	<-inside
+	start("writer", s.Update, func() {})
+	waitUntilTaken(t, filepath.Join(dir, turnName))
+	late := make(chan struct{})
+	start("late reader", s.View, func() { close(late) })
+	select {
+	case <-late:
+		t.Error("the late reader got in while the writer waited")
+	case <-time.After(50 * time.Millisecond): // as long as a wrong one would need to get in
+	}
+	close(leave)
+	all.Wait()
+	if want := []string{"first reader", "writer", "late reader"}; !slices.Equal(order, want) {
+		t.Errorf("got in: %q", order)
+	}
+}
+
+// waitUntilTaken returns when somebody holds the flock of the file.
+func waitUntilTaken(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for {
+		got, err := tryLockFile(f, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !got {
+			return
+		}
+		if err := unlockFile(f); err != nil {
+			t.Fatal(err)
+		}
+		runtime.Gosched()
+	}
+}
+
+// TestWritingBesideReaders: four processes read at full speed, and all writes get through.
+// How long they take is in BenchmarkUpdateBesideReaders; here it would be a measure of what
+// else the machine does.
+func TestWritingBesideReaders(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir, Options{})
 	createRun(t, s, testRun)
 	for range 4 {
 		startRole(t, "read", dir)
 	}
-	p50, p99, worst := writeLatencies(t, s, 200)
+	p50, p99, worst := writeLatencies(t, s, 60)
 	t.Logf("a write beside 4 readers: p50 %v, p99 %v, worst %v", p50, p99, worst)
-	if p99 > 250*time.Millisecond {
-		t.Errorf("p99 of a write is %v", p99)
-	}
 }
 
 // BenchmarkUpdateBesideReaders reports how long a write takes while N processes read at
