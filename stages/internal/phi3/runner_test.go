@@ -2,6 +2,7 @@ package phi3
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -241,7 +242,10 @@ func TestRunner_ScoreEqualsLogits(t *testing.T) {
 	skip := []int{2, 2, 2, 2, 2, 0, 1} // length of the continuations' common beginning
 	for i, q := range questions {
 		for k, c := range q.Continuations {
-			want := logProb(t, r, slices.Concat(q.Prompt, c), len(q.Prompt)+skip[i])
+			want := 0.0
+			for _, lp := range logProbs(t, r, slices.Concat(q.Prompt, c))[len(q.Prompt)+skip[i]-1:] {
+				want += lp
+			}
 			if math.Abs(got[i][k]-want) > 1e-5 {
 				t.Errorf("question %d, continuation %d: %v, expected %v", i, k, got[i][k], want)
 			}
@@ -249,23 +253,70 @@ func TestRunner_ScoreEqualsLogits(t *testing.T) {
 	}
 }
 
-// logProb is Σ log p(ids[t] | ids[:t]) for t ≥ from, from the full logits.
-func logProb(t *testing.T, r *Runner, ids []int32, from int) (sum float64) {
+// logProbs is log p(ids[t+1] | ids[:t+1]) for every t, from the full logits.
+func logProbs(t *testing.T, r *Runner, ids []int32) (out []float64) {
 	t.Helper()
 	logits, err := r.Logits(ids)
 	if err != nil {
 		t.Fatal(err)
 	}
 	V := r.Config.Vocab
-	for p := from; p < len(ids); p++ {
-		row := logits[(p-1)*V:][:V]
+	for p, next := range ids[1:] {
+		row := logits[p*V:][:V]
 		total := 0.0
 		for _, v := range row {
 			total += math.Exp(float64(v))
 		}
-		sum += float64(row[ids[p]]) - math.Log(total)
+		out = append(out, float64(row[next])-math.Log(total))
 	}
-	return sum
+	return out
+}
+
+func TestRunner_EachLogitsAndNLL(t *testing.T) {
+	r := runner(t, single(t), load(t, "tiny-phi3", StoreNative), 100, nil)
+	ids := sequence(60).ids
+	want, err := r.Logits(ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	V, next := r.Config.Vocab, 7
+	err = r.EachLogits(ids, 7, 59, func(position int, rows []float32) error {
+		if position != next || !slices.Equal(rows, want[position*V:][:len(rows)]) {
+			t.Errorf("rows from %d on differ (expected %d next)", position, next)
+		}
+		next += len(rows) / V
+		return nil
+	})
+	if err != nil || next != 59 {
+		t.Errorf("ended at %d, %v", next, err)
+	}
+	stop := errors.New("enough")
+	if err := r.EachLogits(ids, 0, 60, func(int, []float32) error { return stop }); err != stop {
+		t.Errorf("the caller's error became %v", err)
+	}
+	if r.EachLogits(ids, 0, 61, nil) == nil || r.EachLogits(ids, 5, 4, nil) == nil {
+		t.Error("positions outside the sequence were accepted")
+	}
+	b := join(sequence(60), sequence(21))
+	nll, err := r.NLL(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range b.Packing.Segments {
+		for p, lp := range logProbs(t, r, b.Tokens[s.Start:][:s.Len]) {
+			expected := -lp
+			if b.Targets[s.Start+p] < 0 {
+				expected = 0
+			}
+			if math.Abs(nll[s.Start+p]-expected) > 1e-4 { // f32 sums over 4128 logits
+				t.Fatalf("-log p at %d is %v, expected %v", s.Start+p, nll[s.Start+p], expected)
+			}
+		}
+	}
+	b.Targets = b.Targets[1:]
+	if _, err := r.NLL(b); err == nil {
+		t.Error("a batch with too few targets was accepted")
+	}
 }
 
 func TestRunner_ScoreRefuses(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 
 // scoreTokens is about how many tokens run in one forward pass: enough to keep the
 // matrix kernels busy, small enough for caches and memory.
-const scoreTokens = 4096
+const scoreTokens = 2048
 
 // Question is a prompt with several possible continuations.
 type Question struct {
@@ -148,13 +148,7 @@ func (b *scoreBatch) run() ([][]float64, error) {
 	if len(b.rows) == 0 {
 		return b.sum(nil), r.be.Err()
 	}
-	states := r.gather(h, b.rows)
-	nll := r.scope.Alloc(len(b.rows))
-	r.be.CrossEntropy(backend.CrossEntropyArgs{Loss: r.scope.Alloc(1), NLL: nll, H: states, W: r.base.head,
-		Targets: r.scope.AllocInts(b.targets), Scale: 1})
-	host := make([]float64, len(b.rows))
-	r.be.Download64(host, nll)
-	return b.sum(host), r.be.Err()
+	return b.sum(r.nll(r.gather(h, b.rows), b.targets)), r.be.Err()
 }
 
 // sum adds up the log-probabilities of each continuation.
