@@ -171,15 +171,6 @@ func digestTree(t *testing.T, root string) []byte {
 	return sum.Sum(nil)
 }
 
-func trace(t *testing.T, dir string) string {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(dir, "trace"))
-	if err != nil && !os.IsNotExist(err) {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
 // readSteps counts the lines of SO8T_CRASH_LOG in all and by kind.
 func readSteps(t *testing.T, path string) (int, map[string]int) {
 	t.Helper()

@@ -196,3 +196,13 @@ func actions(p *engine.Plan) string {
 	}
 	return strings.Join(parts, " ")
 }
+
+// trace is what the noop stages of a project wrote about themselves.
+func trace(t *testing.T, dir string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, "trace"))
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	return string(text)
+}

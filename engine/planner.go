@@ -283,7 +283,7 @@ func (p *planner) byNeeds(n *node, decisions []decision, selected bool) (decisio
 	for _, i := range n.needs {
 		need, d := p.nodes[i], decisions[i]
 		switch {
-		case d.action == ActionBlocked && n.when != whenAlways && n.when != whenFailure:
+		case selected && d.action == ActionBlocked && n.when != whenAlways && n.when != whenFailure:
 			return decision{action: ActionBlocked, cause: d.cause, reason: "blocked by stage " + d.cause}, true
 		case selected && d.action == ActionSkip && !p.selection.selected(need) && n.when != whenAlways && n.when != whenFailure:
 			return decision{action: ActionBlocked, cause: need.instance,

@@ -19,6 +19,8 @@ type probeConfig struct {
 		R int `json:"r" default:"8"`
 	} `json:"lora"`
 	Verbose bool `json:"verbose" bytes:"same"`
+	// Stubborn says so when it is asked to stop, and goes on.
+	Stubborn bool `json:"stubborn"`
 }
 
 func (probe) Describe() plugins.Description {
@@ -39,6 +41,12 @@ func (probe) Run(_ context.Context, a *plugins.Attempt) (plugins.Result, error) 
 	var c probeConfig
 	if err := plugins.DecodeWith(a.With, &c); err != nil {
 		return plugins.Result{}, err
+	}
+	if c.Stubborn {
+		a.Progress(1, 2, "step")
+		<-a.Stop
+		a.Warn("no")
+		select {}
 	}
 	if err := os.MkdirAll(filepath.Join(a.OutputDir, "tree", "deep"), 0o755); err != nil {
 		return plugins.Result{}, err

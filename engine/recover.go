@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/plugins/host"
@@ -96,7 +97,7 @@ func (e *Engine) recoverRun(ctx context.Context, id string, to state.RunState) (
 			return err
 		}
 		for _, f := range found {
-			if err := e.settle(tx, run, f); err != nil {
+			if err := e.settle(tx, run, f, to); err != nil {
 				return err
 			}
 		}
@@ -147,8 +148,8 @@ func (e *Engine) examine(ctx context.Context, a state.Attempt) (remains, error) 
 	return r, nil
 }
 
-// settle stores how a dead attempt ended.
-func (e *Engine) settle(tx *state.Tx, run state.Run, f remains) error {
+// settle stores how a dead attempt ended. Its stage is pending when the run goes on.
+func (e *Engine) settle(tx *state.Tx, run state.Run, f remains, to state.RunState) error {
 	a := f.attempt
 	a.Epoch, a.Ended = run.Epoch, e.now()
 	stage, err := tx.Stage(a.Run, a.Instance)
@@ -159,7 +160,9 @@ func (e *Engine) settle(tx *state.Tx, run state.Run, f remains) error {
 	if f.manifest == nil {
 		a.Outcome = state.Interrupted
 		a.Error = &state.ErrorRecord{Code: string(plugins.Crashed), Message: "the engine ended while the stage ran"}
-		stage.Error = a.Error
+		if stage.Error = a.Error; to == state.RunRunning {
+			stage.Outcome, stage.Ended, stage.Error = state.Pending, time.Time{}, nil
+		}
 		if err := tx.PutAttempt(a); err != nil {
 			return err
 		}

@@ -271,9 +271,13 @@ func (r *run) reopen(ctx context.Context) error {
 			case err != nil:
 				return err
 			case old.Outcome == state.Succeeded && s.Outcome == state.Cached && old.Fingerprint == s.Fingerprint:
+				r.results[i].outcome = state.Succeeded
+				if old.Epoch == r.epoch { // adopted when the run was taken over: stored already
+					r.stages[i] = old
+					continue
+				}
 				s = old
 				s.Epoch = r.epoch
-				r.results[i].outcome = state.Succeeded
 			default:
 				s.Attempts = old.Attempts
 			}
