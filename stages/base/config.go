@@ -37,6 +37,7 @@ type Config struct {
 
 	Checkpoint Checkpoint `json:"checkpoint"`
 
+	Scale   string `json:"scale" default:"full" enum:"full,tiny" help:"tiny: a few seconds; its model has learnt next to nothing; for tests"`
 	Backend string `json:"backend" default:"auto" enum:"auto,cpu,cuda" help:"what computes"`
 	Threads int    `json:"threads" default:"0" min:"0" help:"0: one for each core"`
 }
@@ -49,8 +50,17 @@ type Checkpoint struct {
 
 func parse(with []byte) (Config, error) {
 	var c Config
-	return c, plugins.DecodeWith(with, &c)
+	if err := plugins.DecodeWith(with, &c); err != nil {
+		return c, err
+	}
+	if c.Scale == "tiny" {
+		c.Steps, c.Checkpoint.Every = tinySteps, "500ms"
+	}
+	return c, nil
 }
+
+// tinySteps takes about two seconds on two cores with the default sizes.
+const tinySteps = 40
 
 func (c Config) every() (time.Duration, error) {
 	d, err := time.ParseDuration(c.Checkpoint.Every)

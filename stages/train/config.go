@@ -19,7 +19,7 @@ type Config struct {
 	Batch        int     `json:"batch" default:"2" min:"1" help:"rows of a micro-batch, packed into one"`
 	Accumulation int     `json:"accumulation" default:"8" min:"1" help:"micro-batches of an optimiser step; the loss is normalised over all of them"`
 	Epochs       float64 `json:"epochs" default:"3" exmin:"0" help:"passes over the dataset"`
-	MaxSteps     int64   `json:"max_steps" default:"0" min:"0" help:"optimiser steps; 0: as many as epochs needs"`
+	Steps        int64   `json:"steps" default:"0" min:"0" help:"optimiser steps; 0: as many as epochs needs"`
 	Length       int     `json:"length" default:"512" min:"8" help:"longest row in tokens"`
 	Overflow     string  `json:"overflow" default:"raise" enum:"raise,truncate" help:"what to do with a row that is longer"`
 	Seed         uint64  `json:"seed" default:"42" help:"of the data order and the first LoRA weights"`
@@ -39,6 +39,7 @@ type Config struct {
 	Storage   string `json:"storage" default:"native" enum:"native,f32,bf16,int8" help:"how the frozen base is kept in memory"`
 	Recompute bool   `json:"recompute" default:"false" help:"keep only each layer's input and compute the rest again: less memory, a third more time"`
 
+	Scale   string `json:"scale" default:"full" enum:"full,tiny" help:"tiny: some seconds with a checkpoint every half second, for tests"`
 	Backend string `json:"backend" default:"auto" enum:"auto,cpu,cuda" help:"what computes"`
 	Threads int    `json:"threads" default:"0" min:"0" help:"0: one for each core"`
 }
@@ -85,8 +86,15 @@ func parse(with []byte) (Config, error) {
 	if err := plugins.DecodeWith(with, &c); err != nil {
 		return c, err
 	}
+	if c.Scale == "tiny" {
+		c.Steps, c.Checkpoint.Every = tinySteps, "500ms"
+	}
 	return c, nil
 }
+
+// tinySteps takes about eight seconds on two cores with the quickstart's batch: long enough
+// to be killed in the middle of it.
+const tinySteps = 500
 
 // every is the time between two checkpoints.
 func (c Config) every() (time.Duration, error) {
@@ -99,8 +107,8 @@ func (c Config) every() (time.Duration, error) {
 
 // steps of the run over a dataset of rows.
 func (c Config) steps(rows int) int64 {
-	if c.MaxSteps > 0 {
-		return c.MaxSteps
+	if c.Steps > 0 {
+		return c.Steps
 	}
 	window := float64(c.Batch * c.Accumulation)
 	return max(1, ceil(float64(rows)*c.Epochs/window))

@@ -198,7 +198,7 @@ func TestRun_LongRow(t *testing.T) {
 	if _, err := (Stage{}).Run(t.Context(), a); plugins.CodeOf(err) != plugins.BadInput || !strings.Contains(err.Error(), `row "r0"`) {
 		t.Errorf("got %v, want a bad_input that names the row", err)
 	}
-	a = attempt(t, with(t, dir, map[string]any{"length": 60, "overflow": "truncate", "max_steps": 1}))
+	a = attempt(t, with(t, dir, map[string]any{"length": 60, "overflow": "truncate", "steps": 1}))
 	if _, err := (Stage{}).Run(t.Context(), a); err != nil {
 		t.Errorf("truncated: %v", err)
 	}
@@ -211,7 +211,7 @@ func TestRun_AblationsTrainOneThing(t *testing.T) {
 		"no lora": {"lora": map[string]any{"targets": []string{}}},
 		"no pet":  {"pet": map[string]any{"scale": 0}},
 	} {
-		more["max_steps"] = 2
+		more["steps"] = 2
 		a := attempt(t, with(t, dir, more))
 		res, err := Stage{}.Run(t.Context(), a)
 		must(t, err)
