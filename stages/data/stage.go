@@ -49,11 +49,26 @@ func (Stage) Check(_ context.Context, req plugins.CheckRequest) (plugins.CheckRe
 		return plugins.CheckReport{}, err
 	}
 	n := c.counts()
-	return plugins.CheckReport{
+	report := plugins.CheckReport{
 		Problems: c.problems(),
 		// About 1 KB a row in all outputs, and the rows in memory with their n-grams.
 		Needs: plugins.Needs{Disk: int64(n[0]+n[1]+n[2]+n[3]) << 10, Memory: 64 << 20},
-	}, nil
+	}
+	if c.Dataset == "" {
+		return report, nil
+	}
+	if st, err := os.Stat(c.Dataset); err == nil {
+		report.Needs.Disk, report.Needs.Memory = 4*st.Size(), 64<<20+40*st.Size()
+	}
+	im, problems, err := importOwn(c, req.ProjectDir)
+	if err == nil && len(problems) == 0 {
+		rows, clusters := ownRows(im)
+		if _, err := splitGroups(rows, clusters, c); err != nil {
+			problems = append(problems, plugins.Problem{Field: "dataset", Code: plugins.BadInput, Message: err.Error(), Hint: "add rows"})
+		}
+	}
+	report.Problems = append(report.Problems, problems...)
+	return report, err
 }
 
 // Run writes the outputs. It takes about a second, so it neither checkpoints nor stops early.
@@ -62,10 +77,11 @@ func (Stage) Run(_ context.Context, a *plugins.Attempt) (plugins.Result, error) 
 	if err := plugins.DecodeWith(a.With, &c); err != nil {
 		return plugins.Result{}, err
 	}
+	source := fromGrammar
 	if c.Dataset != "" {
-		return plugins.Result{}, plugins.Errorf(plugins.Unavailable, "reading a dataset of your own is not there yet")
+		source = fromFile
 	}
-	m, err := fromGrammar(c, a)
+	m, err := source(c, a)
 	if err != nil {
 		return plugins.Result{}, err
 	}

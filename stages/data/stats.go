@@ -31,10 +31,12 @@ type splitStats struct {
 
 // importStats says what of a user's file was used.
 type importStats struct {
-	Accepted int `json:"accepted"`
-	Unlabelled,
-	Blank int
-	Clusters int `json:"clusters"`
+	Accepted       int `json:"accepted"`
+	Rejected       int `json:"rejected"`
+	NearDuplicates int `json:"near_duplicates"`
+	Blank          int `json:"blank_lines"`
+	Unlabelled     int `json:"unlabelled"` // for learning only
+	Clusters       int `json:"clusters"`
 }
 
 func newStats(source string, seed int64, sets [4][]dataset.Row) stats {

@@ -19,17 +19,29 @@ func Fold(text string) string {
 	}, text)
 }
 
-// LeakReport counts the rows of a split that train gives away. A row is counted once, by
-// the first that applies.
+// What a row may share with train, the first that applies.
+const (
+	LeakExact    Class = "leak-exact"    // the folded prompt stands in train
+	LeakTemplate Class = "leak-template" // train has a row of the same template
+	LeakTopic    Class = "leak-topic"    // train has a row on the same topic
+	LeakOverlap  Class = "leak-overlap"  // half of its 8-grams or more stand in train
+)
+
+// Leak says what one row shares with train.
+type Leak struct {
+	Class Class // "" = nothing
+	// Overlap is the share of the distinct character 8-grams of the folded prompt that
+	// stand in some train prompt.
+	Overlap float64
+}
+
+// LeakReport counts the rows of a split that train gives away, each once, by class.
 type LeakReport struct {
-	// Exact: the folded prompt stands in train.
-	Exact int `json:"exact"`
-	// Template, Topic: train has a row of the same group.
+	Exact    int `json:"exact"`
 	Template int `json:"template"`
 	Topic    int `json:"topic"`
-	// Overlap is a row's share of distinct character 8-grams that stand in some train
-	// prompt: what a split shares in wording, which a grammar whose phrases are all taught
-	// has by intention. Overlapping rows have half or more.
+	// Overlapping rows share half of their wording or more, which a grammar whose phrases
+	// are all taught has by intention: no leak by itself.
 	Overlapping int     `json:"overlapping"`
 	MeanOverlap float64 `json:"mean_overlap"`
 	MaxOverlap  float64 `json:"max_overlap"`
@@ -42,8 +54,8 @@ const (
 	overlapLimit = 0.5
 )
 
-// Leaks compares rows with train.
-func Leaks(train, rows []Row) LeakReport {
+// FindLeaks compares each row with train.
+func FindLeaks(train, rows []Row) []Leak {
 	exact, templates, topics := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	grams := map[string]bool{}
 	for _, r := range train {
@@ -53,27 +65,40 @@ func Leaks(train, rows []Row) LeakReport {
 	}
 	delete(templates, "")
 	delete(topics, "")
-	var rep LeakReport
-	sum := 0.0
-	for _, r := range rows {
+	leaks := make([]Leak, len(rows))
+	for i, r := range rows {
 		text := Fold(r.PromptText())
+		leaks[i].Overlap = overlap(grams, text)
 		switch {
 		case exact[text]:
-			rep.Exact++
+			leaks[i].Class = LeakExact
 		case templates[r.Template]:
-			rep.Template++
+			leaks[i].Class = LeakTemplate
 		case topics[r.Topic]:
-			rep.Topic++
-		}
-		share := overlap(grams, text)
-		sum += share
-		rep.MaxOverlap = max(rep.MaxOverlap, share)
-		if share >= overlapLimit {
-			rep.Overlapping++
+			leaks[i].Class = LeakTopic
+		case leaks[i].Overlap >= overlapLimit:
+			leaks[i].Class = LeakOverlap
 		}
 	}
-	if len(rows) > 0 {
-		rep.MeanOverlap = sum / float64(len(rows))
+	return leaks
+}
+
+// Leaks counts what FindLeaks finds.
+func Leaks(train, rows []Row) LeakReport {
+	var rep LeakReport
+	for _, l := range FindLeaks(train, rows) {
+		switch l.Class {
+		case LeakExact:
+			rep.Exact++
+		case LeakTemplate:
+			rep.Template++
+		case LeakTopic:
+			rep.Topic++
+		case LeakOverlap:
+			rep.Overlapping++
+		}
+		rep.MeanOverlap += l.Overlap / float64(len(rows))
+		rep.MaxOverlap = max(rep.MaxOverlap, l.Overlap)
 	}
 	return rep
 }
