@@ -65,7 +65,7 @@ func NewSet(labels []string, kind Kind, x [][]float64, y []int) (*Set, error) {
 	s.p, s.logp = s.probabilities(1)
 	s.pred = make([]int, len(x))
 	for i, row := range x {
-		s.pred[i] = argmax(row)
+		s.pred[i] = Argmax(row)
 	}
 	return s, nil
 }
@@ -93,9 +93,9 @@ func checkRow(k int, kind Kind, i int, row []float64, y int) error {
 	return nil
 }
 
-// argmax returns the index of the largest value; a tie goes to the later, more restrictive
+// Argmax returns the index of the largest value; a tie goes to the later, more restrictive
 // label, so that a tie never counts as an ALLOW.
-func argmax(row []float64) int {
+func Argmax(row []float64) int {
 	best := 0
 	for k, v := range row {
 		if v >= row[best] {

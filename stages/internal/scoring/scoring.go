@@ -129,3 +129,19 @@ func Longest(path string, rows []dataset.Row) (int, error) {
 	}
 	return longest, nil
 }
+
+// Tokens counts what Scores computes for rows: each prompt once, and each label's line behind it.
+func Tokens(j *Judge, rows []dataset.Row) int {
+	n := 0
+	for _, row := range rows {
+		q, err := j.question(row)
+		if err != nil {
+			continue // Scores has reported it
+		}
+		n += len(q.Prompt)
+		for _, c := range q.Continuations {
+			n += len(c)
+		}
+	}
+	return n
+}
