@@ -13,7 +13,10 @@ package host
 
 import (
 	"io"
+	"os"
 	"time"
+
+	"github.com/so8t/so8t/plugins/manifest"
 )
 
 // Command says what to start.
@@ -31,6 +34,24 @@ type Command struct {
 	Builtin bool
 	// BuildID of the engine, see SelfBuildID; compared when Builtin and not empty.
 	BuildID string
+	// StartTimeout that the plugin itself asks for; 0 is that of the Options.
+	StartTimeout time.Duration
+}
+
+// Foreign is the command of a plugin that is not built in. Variables that it declares without
+// a value are those of the engine.
+func Foreign(p *manifest.Plugin) Command {
+	c := Command{
+		Path: p.Command[0], Args: p.Command[1:], Dir: p.Dir, Env: map[string]string{}, StartTimeout: p.StartTimeout,
+	}
+	for name, value := range p.Env {
+		if value != nil {
+			c.Env[name] = *value
+		} else if v, ok := os.LookupEnv(name); ok {
+			c.Env[name] = v
+		}
+	}
+	return c
 }
 
 // Options are how to treat a plugin. The zero value is usable.
@@ -45,7 +66,8 @@ type Options struct {
 	// stands still while the machine sleeps and while the plugin is suspended.
 	Heartbeat time.Duration
 	// Log gets what the plugin prints and its log lines, redacted; nil drops it. It is
-	// written by one goroutine at a time and not after Close.
+	// written by one goroutine at a time and not after Close. Lines that the plugin reports
+	// as events are written to it too.
 	Log io.Writer
 	// LogLimit is how many bytes go to Log at most; 0 is 64 MiB. The rest is dropped, and
 	// the log's last line says so.
@@ -53,8 +75,8 @@ type Options struct {
 	// Secrets are replaced by *** wherever the plugin says them: in its output, in
 	// events, in errors.
 	Secrets []string
-	// Started gets the record of the process as soon as it exists, before it can do
-	// anything that would have to be swept up. An error ends the launch.
+	// Started gets the record of the process as soon as it exists, before the plugin is
+	// asked to do anything. An error ends the launch.
 	Started func(Record) error
 }
 

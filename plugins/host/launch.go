@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -61,7 +62,11 @@ func Launch(ctx context.Context, c Command, o Options) (*Process, error) {
 }
 
 func newChild(c Command, o Options, p *Process) *child {
-	cmd := plugins.Command(context.Background(), c.Path, c.Args...) // its life is Process's affair
+	path := c.Path
+	if strings.ContainsRune(path, filepath.Separator) && !filepath.IsAbs(path) {
+		path, _ = filepath.Abs(path) // it would be looked for below Dir
+	}
+	cmd := plugins.Command(context.Background(), path, c.Args...) // its life is Process's affair
 	cmd.Dir = c.Dir
 	mark := newMark()
 	cmd.Env = environment(c, mark)

@@ -46,7 +46,7 @@ func newProcess(c Command, o Options) *Process {
 }
 
 func (p *Process) startTimeout() time.Duration {
-	return orDefault(p.options.StartTimeout, defaultStartTimeout)
+	return orDefault(p.command.StartTimeout, orDefault(p.options.StartTimeout, defaultStartTimeout))
 }
 func (p *Process) callTimeout() time.Duration {
 	return orDefault(p.options.CallTimeout, defaultCallTimeout)

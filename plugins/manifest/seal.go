@@ -30,7 +30,7 @@ func SealOutputs(d Disk, dir string, outputs []Output) (*Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := t.seal(d)
+	m, err := t.seal(d, t.folders)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,8 @@ func SealFolder(d Disk, dir string) (*Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := t.seal(d)
+	// The folder itself, the last one, is synced when its manifest has been renamed.
+	m, err := t.seal(d, t.folders[:len(t.folders)-1])
 	if err != nil {
 		return nil, err
 	}
@@ -116,14 +117,14 @@ func (t *tree) add(p string, e fs.DirEntry) error {
 	return fmt.Errorf("%q is neither a file nor a folder", p)
 }
 
-// seal syncs everything bottom-up and digests the files.
-func (t *tree) seal(d Disk) (*Manifest, error) {
+// seal syncs the files, then the folders bottom-up, and digests the files.
+func (t *tree) seal(d Disk, folders []string) (*Manifest, error) {
 	for _, f := range t.files {
 		if err := d.SyncFile(t.path(f.Path)); err != nil {
 			return nil, fmt.Errorf("syncing %q: %w", f.Path, err)
 		}
 	}
-	for _, f := range t.folders {
+	for _, f := range folders {
 		if err := d.SyncDir(t.path(f)); err != nil {
 			return nil, fmt.Errorf("syncing folder %q: %w", f, err)
 		}
