@@ -10,6 +10,8 @@ type config struct {
 	Test        int `json:"test" default:"1000" min:"3" max:"50000" help:"rows for the evaluation"`
 	Samples     int `json:"samples" default:"0" min:"0" max:"50000" help:"rows in all, divided in the ratio of the four counts; 0 takes the counts as they are"`
 
+	Scale string `json:"scale" default:"full" enum:"full,tiny" help:"tiny: a tenth of the rows, for tests"`
+
 	Seed     int64  `json:"seed" default:"42" help:"same seed, same rows"`
 	Dataset  string `json:"dataset" default:"" format:"path" help:"your own rows instead of the built-in grammar: JSONL ({\"text\",\"label\",\"reason\"}, alpaca, chat messages, sharegpt) or CSV"`
 	Encoding string `json:"encoding" default:"utf-8" enum:"utf-8,shift_jis" help:"of the dataset file"`
@@ -20,6 +22,11 @@ type config struct {
 // counts of the four splits, in the order of splitNames.
 func (c config) counts() [4]int {
 	n := [4]int{c.Train, c.Validation, c.Calibration, c.Test}
+	if c.Scale == "tiny" {
+		for i := range n {
+			n[i] = max(12, n[i]/10)
+		}
+	}
 	if c.Samples == 0 {
 		return n
 	}

@@ -209,8 +209,10 @@ func TestGenerate_GrammarRunsDry_IsAnError(t *testing.T) {
 }
 
 func TestConfig_Samples_DividedInTheRatio(t *testing.T) {
-	_, res, err := runStage(t, `{"samples":420}`)
-	if err != nil || res.Metrics["rows"] != 420 {
-		t.Errorf("%v, %v", res.Metrics, err)
+	for with, want := range map[string]float64{`{"samples":420}`: 420, `{"scale":"tiny"}`: 420, `{"scale":"tiny","test":30}`: 332} {
+		_, res, err := runStage(t, with)
+		if err != nil || res.Metrics["rows"] != want {
+			t.Errorf("%s: %v, %v", with, res.Metrics, err)
+		}
 	}
 }
