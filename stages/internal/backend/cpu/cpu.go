@@ -55,9 +55,11 @@ func Open(o Options) (backend.Backend, error) {
 	return m, nil
 }
 
-// useBLAS replaces the matrix product by a library's. An empty path searches and is content with nothing.
+// useBLAS replaces the matrix product by a library's. An empty path searches and is content with nothing. The library computes on one
+// thread and we split the work, so that its threads and ours do not fight for the processors. (How a library rounds may then depend on the
+// split, that is, on the number of threads: Info names both.)
 func (m *machine[T]) useBLAS(path string) error {
-	lib, err := openBLAS(path, m.pool.threads)
+	lib, err := openBLAS(path)
 	if err != nil || lib == nil {
 		return err
 	}
@@ -65,7 +67,7 @@ func (m *machine[T]) useBLAS(path string) error {
 	if !ok {
 		return fmt.Errorf("using %s: it has no product of this precision", lib.path)
 	}
-	m.k.wholeGemm = gemm
+	m.k.gemm = gemm
 	m.info.BLAS, m.info.Version = lib.path, lib.version
 	return nil
 }

@@ -26,6 +26,7 @@ func open(o cpu.Options) func(testing.TB) backend.Backend {
 func reference(testing.TB) backend.Backend { return cpu.OpenReference() }
 
 func TestConformance(t *testing.T) {
+	ref := backendtest.NewReference(cpu.OpenReference())
 	for _, o := range []cpu.Options{
 		{Kernels: "go", BLAS: "none", Threads: 1},
 		{Kernels: "go", BLAS: "none", Threads: 2},
@@ -39,7 +40,7 @@ func TestConformance(t *testing.T) {
 		if o.BLAS != "none" {
 			name = "blas"
 		}
-		t.Run(name, func(t *testing.T) { backendtest.Conform(t, open(o), reference, float32Limit) })
+		t.Run(name, func(t *testing.T) { backendtest.Conform(t, open(o), ref, float32Limit) })
 	}
 }
 

@@ -31,8 +31,9 @@ type heads[T real] struct {
 type kernels[T real] struct {
 	// gemm computes one thread's part.
 	gemm gemmFunc[T]
-	// wholeGemm, when set, is a library that splits over its own threads.
-	wholeGemm gemmFunc[T]
+	// fewRows, when set, is gemm for at most few rows of A against a transposed B (b.rs = 1).
+	fewRows gemmFunc[T]
+	few     int
 	// panel is the number of columns that gemm works on at once: splits are multiples of it.
 	panel int
 

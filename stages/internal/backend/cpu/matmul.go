@@ -70,8 +70,10 @@ func (m *machine[T]) product(rows, cols, k int, alpha T, a, b matrix[T], beta T,
 		return
 	}
 	checkProduct(rows, cols, k, a, b, c, ldc)
-	if m.k.wholeGemm != nil && rows > 1 {
-		m.k.wholeGemm(rows, cols, k, alpha, a, b, beta, c, ldc)
+	if rows <= m.k.few && a.cs == 1 && b.rs == 1 {
+		m.split(cols, 4, smallProduct/(rows*max(k, 1)), func(from, to int) {
+			m.k.fewRows(rows, to-from, k, alpha, a, b.at(0, from), beta, c[from:], ldc)
+		})
 		return
 	}
 	if rows*cols*k < smallProduct || m.pool.threads == 1 {

@@ -20,6 +20,10 @@ func nativeKernels(k *kernels[float32], want string) (string, error) {
 	k.gemm = func(m, n, kk int, alpha float32, a, b matrix[float32], beta float32, c []float32, ldc int) {
 		t.Gemm(m, n, kk, alpha, a.data, a.rs, a.cs, b.data, b.rs, b.cs, beta, c, ldc)
 	}
+	k.few = native.Few
+	k.fewRows = func(m, n, kk int, alpha float32, a, b matrix[float32], beta float32, c []float32, ldc int) {
+		t.FewRows(m, n, kk, alpha, a.data, a.rs, b.data, b.cs, beta, c, ldc)
+	}
 	k.axpby, k.rmsNorm, k.rmsNormBack, k.gainBack = t.Axpby, t.RMSNorm, t.RMSNormBack, t.GainBack
 	k.swiglu, k.swigluBack, k.rotate, k.rotateGrad = t.SwiGLU, t.SwiGLUBack, t.Rotate, t.RotateGrad
 	k.softmaxNLL, k.sumSquares, k.secondDifference = t.SoftmaxNLL, t.SumSquares, t.SecondDifference
@@ -50,16 +54,16 @@ type library struct {
 }
 
 // openBLAS loads the library at path. "auto" searches the usual names and fails when there is none; "" does so and returns nil.
-func openBLAS(path string, threads int) (*library, error) {
+func openBLAS(path string) (*library, error) {
 	if path != "" && path != "auto" {
-		b, err := native.OpenBLAS(path, threads)
+		b, err := native.OpenBLAS(path)
 		if err != nil {
 			return nil, fmt.Errorf("opening BLAS %q: %w", path, err)
 		}
 		return newLibrary(b), nil
 	}
 	for _, name := range native.Names {
-		if b, err := native.OpenBLAS(name, threads); err == nil {
+		if b, err := native.OpenBLAS(name); err == nil {
 			return newLibrary(b), nil
 		}
 	}

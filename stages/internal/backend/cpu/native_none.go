@@ -17,7 +17,7 @@ type library struct {
 	gemm          gemmFunc[float32]
 }
 
-func openBLAS(path string, _ int) (*library, error) {
+func openBLAS(path string) (*library, error) {
 	if path != "" {
 		return nil, fmt.Errorf("opening BLAS %q: this build cannot load libraries (it was made without cgo)", path)
 	}

@@ -41,8 +41,8 @@ type BLAS struct {
 // Names are tried in turn when no path is given.
 var Names = []string{"libopenblas.so.0", "libopenblas.so", "libopenblasp.so.0", "libopenblas.dylib", "/opt/homebrew/opt/openblas/lib/libopenblas.dylib"}
 
-// OpenBLAS loads a library and sets its number of threads.
-func OpenBLAS(path string, threads int) (*BLAS, error) {
+// OpenBLAS loads a library and keeps it to one thread.
+func OpenBLAS(path string) (*BLAS, error) {
 	name := C.CString(path)
 	defer C.free(unsafe.Pointer(name))
 	h := C.blas_open(name)
@@ -53,8 +53,10 @@ func OpenBLAS(path string, threads int) (*BLAS, error) {
 	if b.sgemm == nil {
 		return nil, fmt.Errorf("%s has no cblas_sgemm", path)
 	}
-	if f := symbol(h, "openblas_set_num_threads"); f != nil {
-		C.blas_threads(f, C.int(threads))
+	for _, name := range []string{"openblas_set_num_threads", "MKL_Set_Num_Threads"} {
+		if f := symbol(h, name); f != nil {
+			C.blas_threads(f, 1)
+		}
 	}
 	if f := symbol(h, "openblas_get_config"); f != nil {
 		b.Version = C.GoString(C.blas_config(f))

@@ -11,7 +11,7 @@ type BLAS struct{ Path, Version string }
 var Names []string
 
 // OpenBLAS has nothing to open.
-func OpenBLAS(string, int) (*BLAS, error) {
+func OpenBLAS(string) (*BLAS, error) {
 	return nil, errors.New("loading a BLAS library is not supported on windows")
 }
 

@@ -4,6 +4,8 @@
 
 typedef long long len;
 
+#define SO8T_FEW 4
+
 // One attention unit, as the Go type heads.
 struct heads {
 	const float *q, *k, *v, *gout;
@@ -20,6 +22,8 @@ struct kernels {
 	const char *name;
 	int panel; // columns of one tile of gemm
 	void (*gemm)(len m, len n, len k, float alpha, const float *a, len ars, len acs, const float *b, len brs, len bcs, float beta, float *c, len ldc);
+	// m <= SO8T_FEW rows; element (q, j) of B at b[q + j*bcs]
+	void (*few_rows)(len m, len n, len k, float alpha, const float *a, len ars, const float *b, len bcs, float beta, float *c, len ldc);
 	void (*axpby)(float *dst, float alpha, const float *x, float beta, const float *y, len n);
 	void (*rmsnorm)(float *y, float *inv, const float *x, const float *gain, len rows, len cols, float eps);
 	void (*rmsnorm_back)(float *gx, const float *gy, const float *x, const float *gain, const float *inv, len rows, len cols, float beta);

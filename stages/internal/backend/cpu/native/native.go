@@ -35,6 +35,8 @@ static const struct kernels *table(int which)
 
 static void k_gemm(const struct kernels *k, len m, len n, len kk, float alpha, const float *a, len ars, len acs, const float *b, len brs, len bcs, float beta, float *c, len ldc)
 { k->gemm(m, n, kk, alpha, a, ars, acs, b, brs, bcs, beta, c, ldc); }
+static void k_few_rows(const struct kernels *k, len m, len n, len kk, float alpha, const float *a, len ars, const float *b, len bcs, float beta, float *c, len ldc)
+{ k->few_rows(m, n, kk, alpha, a, ars, b, bcs, beta, c, ldc); }
 static void k_axpby(const struct kernels *k, float *dst, float alpha, const float *x, float beta, const float *y, len n)
 { k->axpby(dst, alpha, x, beta, y, n); }
 static void k_rmsnorm(const struct kernels *k, float *y, float *inv, const float *x, const float *gain, len rows, len cols, float eps)
@@ -60,6 +62,8 @@ static void k_adamw(const struct kernels *k, float *p, const float *g, float *m,
 
 #cgo noescape k_gemm
 #cgo nocallback k_gemm
+#cgo noescape k_few_rows
+#cgo nocallback k_few_rows
 #cgo noescape k_axpby
 #cgo nocallback k_axpby
 #cgo noescape k_rmsnorm
@@ -118,6 +122,14 @@ type n = C.len
 // Gemm is C = alpha A B + beta C; one stride of each of A and B must be 1.
 func (t Table) Gemm(m, cols, k int, alpha float32, a []float32, ars, acs int, b []float32, brs, bcs int, beta float32, c []float32, ldc int) {
 	C.k_gemm(t.k, n(m), n(cols), n(k), C.float(alpha), ptr(a), n(ars), n(acs), ptr(b), n(brs), n(bcs), C.float(beta), ptr(c), n(ldc))
+}
+
+// Few is the largest number of rows that FewRows takes.
+const Few = C.SO8T_FEW
+
+// FewRows is C = alpha A Bᵀ + beta C for at most Few rows of A; rows of A are ars and those of B bcs apart.
+func (t Table) FewRows(m, cols, k int, alpha float32, a []float32, ars int, b []float32, bcs int, beta float32, c []float32, ldc int) {
+	C.k_few_rows(t.k, n(m), n(cols), n(k), C.float(alpha), ptr(a), n(ars), ptr(b), n(bcs), C.float(beta), ptr(c), n(ldc))
 }
 
 // Axpby is dst = alpha x + beta y; y may be nil.
