@@ -96,7 +96,6 @@ func decodeLine(b []byte) (journalLine, error) {
 type journal struct {
 	mu   sync.Mutex
 	file *os.File
-	size int64
 }
 
 // journal returns the journal of a run, opening it the first time.
@@ -151,9 +150,8 @@ func (j *journal) recover(path string) error {
 	if err != nil {
 		return err
 	}
-	j.size = good.end
 	if good.end < info.Size() {
-		return j.file.Truncate(good.end)
+		return os.Truncate(path, good.end)
 	}
 	return nil
 }
@@ -167,15 +165,19 @@ func (j *journal) append(entries []journalEntry, sync bool) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	before, err := j.file.Stat()
+	if err != nil {
+		return fmt.Errorf("writing the journal: %w", err)
+	}
 	_, err = j.file.Write(line)
 	if err == nil && sync {
 		err = syncData(j.file)
 	}
 	if err != nil {
-		_ = j.file.Truncate(j.size)
+		// By name: Windows lets no file be cut that is open for appending.
+		_ = os.Truncate(j.file.Name(), before.Size())
 		return fmt.Errorf("writing the journal: %w", err)
 	}
-	j.size += int64(len(line))
 	return nil
 }
 

@@ -52,7 +52,8 @@ func Self(command, run string) Holder {
 }
 
 // RunLock is held by the engine of a run for its life; the system releases it when the
-// process dies, however that happens.
+// process dies, however that happens. The engine keeps the value and calls Release: a lock
+// that nothing refers to any more is closed by the garbage collector.
 type RunLock struct{ file *os.File }
 
 // LockRun takes the lock of a run, making the run's folder when there is none, and

@@ -44,99 +44,129 @@ func (m *model) clone() *model {
 	return c
 }
 
-// step is one random operation, done to the store and to the model. Both must accept it
+// operation is one random thing to do, to the store and to the model. Both must accept it
 // or both refuse it.
+type operation struct {
+	*rand.Rand
+	tx            *Tx
+	m             *model
+	run, instance string
+	current       Run
+	exists        bool
+	epoch         int64 // that of the run, or now and then another
+	outcome       Outcome
+}
+
+// step does one operation; allowed is what the model says.
 func step(r *rand.Rand, tx *Tx, m *model) (what string, got error, allowed bool) {
-	run := fmt.Sprintf("2026010%d-000000-aaaaa", r.IntN(4)+1)
-	instance := []string{"data", "train", "train[r=8]", "bake"}[r.IntN(4)]
-	id := run + "/" + instance
-	current, exists := m.runs[run]
-	epoch := current.Epoch
+	o := &operation{Rand: r, tx: tx, m: m}
+	o.run = fmt.Sprintf("2026010%d-000000-aaaaa", r.IntN(4)+1)
+	o.instance = []string{"data", "train", "train[r=8]", "bake"}[r.IntN(4)]
+	o.current, o.exists = m.runs[o.run]
+	o.epoch = o.current.Epoch
 	if r.IntN(8) == 0 {
-		epoch += int64(r.IntN(3) - 1)
+		o.epoch += int64(r.IntN(3) - 1)
 	}
-	fenced := epoch != current.Epoch
-	outcome := allOutcomes[r.IntN(len(allOutcomes))]
-	switch r.IntN(8) {
-	case 0:
-		rec, plan := newRun(run)
-		if allowed = !exists; allowed {
-			m.runs[run] = rec
-		}
-		return "create " + run, tx.CreateRun(rec, plan), allowed
-	case 1:
-		if r.IntN(3) > 0 {
-			return "nothing", nil, true
-		}
-		allowed = exists && current.State != RunSucceeded
-		if allowed {
-			current.Epoch++
-			current.State = RunRunning
-			current.Ended = time.Time{}
-			m.runs[run] = current
-		}
-		_, err := tx.TakeOver(run)
-		return "take over " + run, err, allowed
-	case 2:
-		next := current
-		next.ID = run
-		next.Epoch = epoch
-		next.State = []RunState{RunRunning, RunInterrupted, RunSucceeded, RunFailed, RunCancelled}[r.IntN(5)]
-		next.Note = fmt.Sprint(r.IntN(100))
-		if allowed = exists && !fenced && current.State == RunRunning; allowed {
-			m.runs[run] = next
-		}
-		return "put " + run, tx.PutRun(next), allowed
-	case 3, 4:
-		old := m.stages[id]
-		s := StageRecord{Run: run, Instance: instance, Stage: "s", Epoch: epoch, Outcome: outcome, Reason: fmt.Sprint(r.IntN(1000))}
-		table := stageTransitions[old.Outcome]
-		if old.Outcome != "" && old.Epoch < epoch {
-			table = stageReopen
-		}
-		if allowed = exists && !fenced && slices.Contains(table, outcome); allowed {
-			m.stages[id] = s
-		}
-		return "stage " + id, tx.PutStage(s), allowed
-	case 5, 6:
-		list := m.attempts[id]
-		number := len(list) + r.IntN(3) - 1
-		if number < 1 {
-			number = 1
-		}
-		a := newAttempt(run, instance, number)
-		a.Epoch, a.Outcome = epoch, []Outcome{Running, Running, Succeeded, outcome}[r.IntN(4)]
-		for i := range r.IntN(3) {
-			a.Checkpoints = append(a.Checkpoints, CheckpointRecord{Step: int64(i), Path: "p"})
-		}
-		var old Outcome
-		if number <= len(list) {
-			old = list[number-1].Outcome
-		}
-		allowed = exists && !fenced && number <= len(list)+1 && slices.Contains(attemptTransitions[old], a.Outcome)
-		if allowed {
-			if old == "" {
-				list = append(list, a)
-			}
-			list[number-1] = a
-			m.attempts[id] = list
-		}
-		return fmt.Sprintf("attempt %s/%d", id, number), tx.PutAttempt(a), allowed
-	default:
-		if r.IntN(2) == 0 {
-			p := LatestParts{Workflow: "w", Instance: instance, Run: run, Epoch: epoch, Fingerprint: fmt.Sprint(r.IntN(9))}
-			if allowed = exists && !fenced; allowed {
-				m.parts[instance] = p
-			}
-			return "parts " + instance, tx.PutLatestParts(p), allowed
-		}
-		list := m.attempts[id]
-		e := CacheEntry{Fingerprint: "fp-" + instance, Run: run, Instance: instance, Attempt: max(1, len(list)), Epoch: epoch, Time: testTime}
-		if allowed = exists && !fenced && len(list) > 0 && list[len(list)-1].Outcome == Succeeded; allowed {
-			m.cache[e.Fingerprint] = e
-		}
-		return "cache " + id, tx.PutCache(e), allowed
+	o.outcome = allOutcomes[r.IntN(len(allOutcomes))]
+	// Stages and attempts come up more often than runs.
+	kinds := []func() (string, error, bool){o.create, o.takeOver, o.putRun, o.putStage, o.putStage, o.putAttempt, o.putAttempt, o.putParts, o.putCache}
+	return kinds[r.IntN(len(kinds))]()
+}
+
+// mayWrite: the run exists and the epoch is its newest.
+func (o *operation) mayWrite() bool { return o.exists && o.epoch == o.current.Epoch }
+
+func (o *operation) id() string { return o.run + "/" + o.instance }
+
+func (o *operation) create() (string, error, bool) {
+	run, plan := newRun(o.run)
+	if !o.exists {
+		o.m.runs[o.run] = run
 	}
+	return "create " + o.run, o.tx.CreateRun(run, plan), !o.exists
+}
+
+func (o *operation) takeOver() (string, error, bool) {
+	if o.IntN(3) > 0 {
+		return "nothing", nil, true // else epochs would rise too fast for anything to be done in one
+	}
+	allowed := o.exists && o.current.State != RunSucceeded
+	if allowed {
+		next := o.current
+		next.Epoch++
+		next.State = RunRunning
+		next.Ended = time.Time{}
+		o.m.runs[o.run] = next
+	}
+	_, err := o.tx.TakeOver(o.run)
+	return "take over " + o.run, err, allowed
+}
+
+func (o *operation) putRun() (string, error, bool) {
+	next := o.current
+	next.ID = o.run
+	next.Epoch = o.epoch
+	next.State = []RunState{RunRunning, RunInterrupted, RunSucceeded, RunFailed, RunCancelled}[o.IntN(5)]
+	next.Note = fmt.Sprint(o.IntN(100))
+	allowed := o.mayWrite() && o.current.State == RunRunning
+	if allowed {
+		o.m.runs[o.run] = next
+	}
+	return "put " + o.run, o.tx.PutRun(next), allowed
+}
+
+func (o *operation) putStage() (string, error, bool) {
+	old := o.m.stages[o.id()]
+	s := StageRecord{Run: o.run, Instance: o.instance, Stage: "s", Epoch: o.epoch, Outcome: o.outcome, Reason: fmt.Sprint(o.IntN(1000))}
+	table := stageTransitions[old.Outcome]
+	if old.Outcome != "" && old.Epoch < o.epoch {
+		table = stageReopen
+	}
+	allowed := o.mayWrite() && slices.Contains(table, o.outcome)
+	if allowed {
+		o.m.stages[o.id()] = s
+	}
+	return "stage " + o.id(), o.tx.PutStage(s), allowed
+}
+
+func (o *operation) putAttempt() (string, error, bool) {
+	list := o.m.attempts[o.id()]
+	a := newAttempt(o.run, o.instance, max(1, len(list)+o.IntN(3)-1))
+	a.Epoch, a.Outcome = o.epoch, []Outcome{Running, Running, Succeeded, o.outcome}[o.IntN(4)]
+	for i := range o.IntN(3) {
+		a.Checkpoints = append(a.Checkpoints, CheckpointRecord{Step: int64(i), Path: "p"})
+	}
+	var old Outcome
+	if a.Number <= len(list) {
+		old = list[a.Number-1].Outcome
+	}
+	allowed := o.mayWrite() && a.Number <= len(list)+1 && slices.Contains(attemptTransitions[old], a.Outcome)
+	if allowed {
+		if old == "" {
+			list = append(list, a)
+		}
+		list[a.Number-1] = a
+		o.m.attempts[o.id()] = list
+	}
+	return fmt.Sprintf("attempt %s/%d", o.id(), a.Number), o.tx.PutAttempt(a), allowed
+}
+
+func (o *operation) putParts() (string, error, bool) {
+	p := LatestParts{Workflow: "w", Instance: o.instance, Run: o.run, Epoch: o.epoch, Fingerprint: fmt.Sprint(o.IntN(9))}
+	if o.mayWrite() {
+		o.m.parts[o.instance] = p
+	}
+	return "parts " + o.instance, o.tx.PutLatestParts(p), o.mayWrite()
+}
+
+func (o *operation) putCache() (string, error, bool) {
+	list := o.m.attempts[o.id()]
+	e := CacheEntry{Fingerprint: "fp-" + o.instance, Run: o.run, Instance: o.instance, Attempt: max(1, len(list)), Epoch: o.epoch, Time: testTime}
+	allowed := o.mayWrite() && len(list) > 0 && list[len(list)-1].Outcome == Succeeded
+	if allowed {
+		o.m.cache[e.Fingerprint] = e
+	}
+	return "cache " + o.id(), o.tx.PutCache(e), allowed
 }
 
 // TestSimulation runs random transactions, some of them given up, against the model, and

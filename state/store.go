@@ -25,6 +25,7 @@ type Store struct {
 	schema     int
 	migrations map[int]func(*Tx) error
 
+	quiet    sync.RWMutex // read-locked by each transaction
 	mu       sync.Mutex
 	guarded  bool                // the database's pages were found sound
 	journals map[string]*journal // by run; guarded by mu
@@ -77,14 +78,25 @@ func (s *Store) Close() error {
 	return first
 }
 
-// View calls f with a consistent view. It waits for its turn until ctx ends.
+// Quiet calls f while no transaction of this store is under way. An engine that stops
+// itself (SIGTSTP) does it in here: a process that is stopped inside a transaction keeps
+// everybody else out. f starts no transaction.
+func (s *Store) Quiet(f func()) {
+	s.quiet.Lock()
+	defer s.quiet.Unlock()
+	f()
+}
+
+// View calls f with a consistent view. It waits for its turn until ctx ends. f should
+// read and return: writers wait for it.
 func (s *Store) View(ctx context.Context, f func(*Tx) error) error {
 	return s.transact(ctx, false, f)
 }
 
 // Update calls f and makes what it changed durable, all or nothing: the journals are
 // synced, then the database commits. When f changes nothing, nothing is written. It
-// waits for its turn until ctx ends, and is not cut off after that.
+// waits for its turn until ctx ends, and is not cut off after that. f starts no
+// transaction of its own, which would wait for this one for ever.
 func (s *Store) Update(ctx context.Context, f func(*Tx) error) error {
 	return s.transact(ctx, true, f)
 }

@@ -32,6 +32,8 @@ func (s *Store) transact(ctx context.Context, write bool, f func(*Tx) error) err
 }
 
 func (s *Store) locked(ctx context.Context, write bool, f func(*Tx) error) error {
+	s.quiet.RLock()
+	defer s.quiet.RUnlock()
 	release, err := s.takeTurn(ctx, write)
 	if err != nil {
 		return err
