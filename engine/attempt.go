@@ -62,7 +62,7 @@ func (a *attempt) do(ctx context.Context) error {
 
 // launch starts the plugin, lets it run and sees it ended.
 func (a *attempt) launch(ctx context.Context) (plugins.Result, []host.Record, error) {
-	if err := a.folder.create(); err != nil {
+	if err := a.folder.create(a.n.plugin.foreign()); err != nil {
 		return plugins.Result{}, nil, err
 	}
 	if a.resume != nil {

@@ -15,6 +15,8 @@ import (
 type crashPoints struct {
 	at  int // 0 = never
 	log string
+	// observe, when set, is told of each step instead of counting it; tests set it.
+	observe func(kind, what string) error
 
 	mu sync.Mutex
 	n  int
@@ -37,6 +39,9 @@ func newCrashPoints(getenv func(string) string) (*crashPoints, error) {
 
 // step is called just before each durable step.
 func (c *crashPoints) step(kind, what string) error {
+	if c.observe != nil {
+		return c.observe(kind, what)
+	}
 	if c.at == 0 && c.log == "" {
 		return nil
 	}

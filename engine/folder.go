@@ -37,7 +37,9 @@ func (f attemptFolder) result() string          { return f.join("result.json") }
 
 // create makes the folder. One of the same name was never recorded, so no stage ran in it: the
 // engine ended between making it and starting the attempt.
-func (f attemptFolder) create() error {
+//
+// The folder of checkpoints is made for foreign plugins only: the sdk makes it with the first one.
+func (f attemptFolder) create(checkpoints bool) error {
 	err := os.Mkdir(string(f), 0o777)
 	if errors.Is(err, fs.ErrExist) {
 		if err = os.RemoveAll(string(f)); err == nil {
@@ -50,7 +52,11 @@ func (f attemptFolder) create() error {
 	if err != nil {
 		return fmt.Errorf("making the attempt's folder: %w", err)
 	}
-	for _, dir := range []string{f.out(), f.scratch(), f.checkpoints()} {
+	folders := []string{f.out(), f.scratch()}
+	if checkpoints {
+		folders = append(folders, f.checkpoints())
+	}
+	for _, dir := range folders {
 		if err := os.Mkdir(dir, 0o777); err != nil {
 			return fmt.Errorf("making the attempt's folder: %w", err)
 		}
@@ -58,11 +64,14 @@ func (f attemptFolder) create() error {
 	return nil
 }
 
-// syncNames makes the folder's own name, and those in it, survive a power cut. The folder of the
-// instance was made with the run.
-func (f attemptFolder) syncNames(d manifest.Disk) error {
-	if err := d.SyncDir(string(f)); err != nil {
-		return err
+// syncNames makes the folder's own name survive a power cut. The folder of the instance was made
+// with the run. The names in it are synced by whoever seals outputs and checkpoints: the sdk, and
+// with own, which a foreign plugin may not do, we.
+func (f attemptFolder) syncNames(d manifest.Disk, own bool) error {
+	if own {
+		if err := d.SyncDir(string(f)); err != nil {
+			return err
+		}
 	}
 	return d.SyncDir(filepath.Dir(string(f)))
 }

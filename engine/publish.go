@@ -143,8 +143,11 @@ func (a *attempt) nameDurably() error {
 		return nil
 	}
 	a.named = true
-	return a.folder.syncNames(a.r.e.disk)
+	return a.folder.syncNames(a.r.e.disk, a.n.plugin.foreign())
 }
+
+// foreign plugins are known by their files.
+func (p *pluginInfo) foreign() bool { return p.digest != "" }
 
 func (p *pluginInfo) outputs() []manifest.Output {
 	var out []manifest.Output
