@@ -4,8 +4,12 @@ package stages
 
 import (
 	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/stages/bake"
 	"github.com/so8t/so8t/stages/base"
+	"github.com/so8t/so8t/stages/calibrate"
 	"github.com/so8t/so8t/stages/data"
+	"github.com/so8t/so8t/stages/eval"
+	"github.com/so8t/so8t/stages/gguf"
 	"github.com/so8t/so8t/stages/noop"
 	"github.com/so8t/so8t/stages/train"
 )
@@ -13,9 +17,13 @@ import (
 // Builtin returns the built-in stages, in the order of the pipeline.
 func Builtin() []plugins.Stage {
 	return []plugins.Stage{
-		base.New(),
 		data.New(),
+		base.New(),
 		train.New(),
+		bake.Stage{},
+		gguf.Stage{},
+		calibrate.Stage{},
+		eval.Stage{},
 		noop.New(),
 	}
 }

@@ -81,7 +81,7 @@ its own, what is done is reused, and a run that was killed goes on where it was.
 	root.AddCommand(
 		a.validateCommand(), a.planCommand(), a.runCommand(), a.resumeCommand(), a.rerunCommand(),
 		a.runsCommand(), a.statusCommand(), a.logsCommand(), a.explainCommand(), a.artifactsCommand(),
-		a.metricsCommand(), a.graphCommand(), a.checkCommand(), a.schemaCommand(),
+		a.metricsCommand(), a.graphCommand(), a.checkCommand(), a.pluginsCommand(), a.schemaCommand(),
 		a.doctorCommand(), a.versionCommand(), a.modelCommand(),
 	)
 	for _, c := range root.Commands() {

@@ -1,0 +1,197 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/so8t/so8t/engine/internal/console"
+	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/plugins/plugintest"
+)
+
+func (a *app) pluginsCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "plugins",
+		Short: "built-in and local plugins: list, describe, test",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(a.pluginsListCommand(), a.pluginsDescribeCommand(), a.pluginsTestCommand())
+	return c
+}
+
+type pluginView struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	Kind    string `json:"kind"`
+	Path    string `json:"path"`
+}
+
+func (a *app) pluginsListCommand() *cobra.Command {
+	var asJSON, describe bool
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "the built-in stages",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if describe {
+				return a.printJSON(describeView(a.Stages))
+			}
+			views := make([]pluginView, 0, len(a.Stages))
+			for _, s := range a.Stages {
+				d := s.Describe()
+				views = append(views, pluginView{Name: d.Name, Version: readVersion().Version, Kind: string(d.Kind)})
+			}
+			if asJSON {
+				return a.printJSON(map[string]any{"plugins": views})
+			}
+			t := console.NewTable("NAME", "KIND", "WHAT IT DOES")
+			for i, v := range views {
+				t.Row(v.Name, v.Kind, a.Stages[i].Describe().Help)
+			}
+			t.Write(a.Out, a.style(a.Out))
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "JSON on stdout")
+	c.Flags().BoolVar(&describe, "describe", false, "with --json: what every stage describes, as `validate --describe` reads it")
+	return c
+}
+
+// describedPlugin is one entry of the file that `validate --describe` reads.
+type describedPlugin struct {
+	With    json.RawMessage `json:"with"`
+	Outputs []string        `json:"outputs"`
+	Metrics []string        `json:"metrics"`
+}
+
+func describeView(stages []plugins.Stage) map[string]any {
+	all := map[string]describedPlugin{}
+	for _, s := range stages {
+		d := s.Describe()
+		p := describedPlugin{With: d.With, Outputs: []string{}, Metrics: []string{}}
+		for _, o := range d.Outputs {
+			p.Outputs = append(p.Outputs, o.Name)
+		}
+		for _, m := range d.Metrics {
+			p.Metrics = append(p.Metrics, m.Name)
+		}
+		all[d.Name] = p
+	}
+	return map[string]any{"plugins": all}
+}
+
+func (a *app) pluginsDescribeCommand() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:     "describe NAME|PATH",
+		Short:   "what a plugin says of itself: parameters, outputs, metrics",
+		Example: "  so8t plugins describe train\n  so8t plugins describe ./evaluators/politeness",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			e, err := a.open(engineSettings{})
+			if err != nil {
+				return err
+			}
+			d, err := e.Describe(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return a.printJSON(descriptionView(d))
+			}
+			return a.printDescription(d)
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "JSON on stdout")
+	return c
+}
+
+func descriptionView(d plugins.Description) map[string]any {
+	outputs := []map[string]any{}
+	for _, o := range d.Outputs {
+		outputs = append(outputs, map[string]any{"name": o.Name, "media_type": o.MediaType, "help": o.Help, "required": !o.Optional, "volatile": o.Volatile})
+	}
+	metrics := []map[string]any{}
+	for _, m := range d.Metrics {
+		metrics = append(metrics, map[string]any{"name": m.Name, "help": m.Help, "better": m.Better})
+	}
+	return map[string]any{
+		"name": d.Name, "version": d.Version, "kind": string(d.Kind), "help": d.Help, "checkpoints": d.Checkpoints,
+		"with": d.With, "outputs": outputs, "metrics": metrics,
+	}
+}
+
+func (a *app) pluginsTestCommand() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "test PATH",
+		Short: "run the conformance suite on a plugin",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			e, err := a.open(engineSettings{})
+			if err != nil {
+				return err
+			}
+			command, err := e.PluginCommand(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			workdir, err := os.MkdirTemp("", "so8t-plugin-test-")
+			if err != nil {
+				return fmt.Errorf("making a folder for the tests: %w", err)
+			}
+			defer func() { _ = os.RemoveAll(workdir) }()
+			results := plugintest.Run(c.Context(), command, workdir)
+			if asJSON {
+				if err := a.printJSON(map[string]any{"results": testViews(results)}); err != nil {
+					return err
+				}
+			}
+			failed := 0
+			for _, r := range results {
+				if !r.OK {
+					failed++
+				}
+				if !asJSON {
+					a.printTestResult(r)
+				}
+			}
+			if failed > 0 {
+				return quietError{exitFailed}
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "JSON on stdout")
+	return c
+}
+
+func (a *app) printTestResult(r plugintest.Result) {
+	mark := "ok  "
+	if !r.OK {
+		mark = "FAIL"
+	}
+	fmt.Fprintf(a.Out, "%s %s", mark, r.Name)
+	if r.Message != "" {
+		fmt.Fprintf(a.Out, ": %s", r.Message)
+	}
+	fmt.Fprintln(a.Out)
+}
+
+type testView struct {
+	Name    string `json:"name"`
+	OK      bool   `json:"ok"`
+	Message string `json:"message"`
+}
+
+func testViews(results []plugintest.Result) []testView {
+	views := make([]testView, len(results))
+	for i, r := range results {
+		views[i] = testView(r)
+	}
+	return views
+}
