@@ -71,11 +71,14 @@ func endsKey(line []rune, col int) bool {
 }
 
 func (s *scanner) flowMark(n, col int, c rune) bool {
+	top := &s.flow[len(s.flow)-1]
 	if c != ',' {
+		if opened := top.bracket; (opened == '{') != (c == '}') {
+			return s.refuse(n, col, CodeYAMLSyntax, "", string(opened)+" is closed by "+string(c))
+		}
 		s.flow = s.flow[:len(s.flow)-1]
 		return true
 	}
-	top := &s.flow[len(s.flow)-1]
 	if top.commas++; top.bracket == '{' && top.commas > maxEntries {
 		return s.tooMany(n, col)
 	}

@@ -1,0 +1,202 @@
+package workflow
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// What would exhaust the parser is refused in little time and memory.
+func TestLimits(t *testing.T) {
+	var wide strings.Builder
+	wide.WriteString("version: 1\nx-a:\n")
+	for i := range maxEntries + 1 {
+		fmt.Fprintf(&wide, " k%d: 1\n", i)
+	}
+	flow := "x: {" + strings.Repeat("a, ", maxEntries+1) + "b}\n"
+	deepBlock := &strings.Builder{}
+	for i := range 5000 {
+		deepBlock.WriteString(strings.Repeat(" ", min(i, 150)) + "a:\n")
+	}
+	deepMaps := &strings.Builder{}
+	for i := range 101 {
+		deepMaps.WriteString(strings.Repeat(" ", i) + "a:\n")
+	}
+	for name, c := range map[string]struct{ text, code string }{
+		"brackets":      {"a: " + strings.Repeat("[", 100_000), CodeTooDeep},
+		"braces":        {strings.Repeat("{a: ", 100_000), CodeTooDeep},
+		"dashes":        {strings.Repeat("- ", 100_000) + "x", CodeTooDeep},
+		"101 mappings":  {deepMaps.String(), CodeTooDeep},
+		"wide mapping":  {wide.String(), CodeTooLarge},
+		"wide flow":     {flow, CodeTooLarge},
+		"large":         {"version: 1\n" + strings.Repeat("# comment\n", maxBytes/10), CodeTooLarge},
+		"UTF-16 no BOM": {"v\x00e\x00r\x00", CodeEncoding},
+		"control":       {"name: a\x01b\n", CodeYAMLSyntax},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			start := time.Now()
+			_, err := Parse("w.yaml", []byte(c.text), Options{})
+			took := time.Since(start)
+			runtime.ReadMemStats(&after)
+			problems, _ := err.(Problems)
+			if len(problems) != 1 || problems[0].Code != c.code {
+				t.Errorf("%v", err)
+			}
+			if took > time.Second {
+				t.Errorf("took %v", took)
+			}
+			if mib := (after.TotalAlloc - before.TotalAlloc) >> 20; mib > 64 {
+				t.Errorf("allocated %d MiB", mib)
+			}
+		})
+	}
+}
+
+func TestDepthOf100Passes(t *testing.T) {
+	text := "version: 1\nx-deep: " + strings.Repeat("[", 99) + strings.Repeat("]", 99) + "\nstages: {a: {uses: x}}\n"
+	if _, err := Parse("w.yaml", []byte(text), Options{}); err != nil {
+		t.Error(err)
+	}
+	text = strings.Replace(text, "x-deep: [", "x-deep: [[", 1)
+	text = strings.Replace(text, "]\n", "]]\n", 1)
+	if _, err := Parse("w.yaml", []byte(text), Options{}); err == nil {
+		t.Error("101 levels pass")
+	}
+}
+
+// A key that nobody carries out is refused, not passed over.
+func TestUnsupported(t *testing.T) {
+	text := "version: 1\nsecrets: [A]\nconcurrency: 2\nslots: {s: 1}\non: {always: {run: x}}\nstages:\n" +
+		"  a: {uses: x, frozen: true, publish: {o: p}, resources: {slots: {s: 1}}, retry: {on: [timeout]}}\n"
+	_, err := Parse("w.yaml", []byte(text), Options{})
+	problems, _ := err.(Problems)
+	var got []string
+	for _, p := range problems {
+		got = append(got, fmt.Sprintf("%s %d:%d", p.Code, p.Line, p.Col))
+	}
+	want := "unsupported 2:1,unsupported 3:1,unsupported 4:1,unsupported 5:1,unsupported 7:16,unsupported 7:30,unsupported 7:59"
+	if strings.Join(got, ",") != want {
+		t.Errorf("got %s\n%v", strings.Join(got, ","), err)
+	}
+	if _, err := Parse("w.yaml", []byte(text), Options{Support: RuntimeKeys}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPublishStaysInside(t *testing.T) {
+	for _, to := range []string{"/etc/x", "../x", "a/../../x", `C:\x`, "c:/x", "."} {
+		text := fmt.Sprintf("version: 1\nstages: {a: {uses: x, publish: {o: '%s'}}}\n", to)
+		_, err := Parse("w.yaml", []byte(text), Options{Support: RuntimeKeys})
+		problems, _ := err.(Problems)
+		if len(problems) != 1 || problems[0].Code != CodeIncludeOutside {
+			t.Errorf("%s: %v", to, err)
+		}
+	}
+}
+
+// A symbolic link does not lead an include out of the project.
+func TestIncludeThroughLink(t *testing.T) {
+	dir, outside := t.TempDir(), t.TempDir()
+	write := func(path, text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(filepath.Join(outside, "o.yaml"), "version: 1\nstages: {b: {uses: x}}\n")
+	write(filepath.Join(dir, "w.yaml"), "version: 1\ninclude: link/o.yaml\nstages: {a: {uses: x}}\n")
+	if err := os.Symlink(outside, filepath.Join(dir, "link")); err != nil {
+		t.Skipf("no symbolic links here: %v", err)
+	}
+	_, err := Load(filepath.Join(dir, "w.yaml"), Options{Root: dir})
+	problems, _ := err.(Problems)
+	if len(problems) != 1 || problems[0].Code != CodeIncludeOutside || problems[0].Line != 2 {
+		t.Errorf("%v", err)
+	}
+}
+
+// A part that cannot be read makes no further problem of the names it would have.
+func TestBrokenIncludeDoesNotEcho(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"w.yaml":   "version: 1\ninclude: [bad.yaml, none.yaml]\nstages: {a: {uses: x, needs: [b], with: {p: \"${params.q}\"}}}\n",
+		"bad.yaml": "version: 1\nstages: {b: {uses: [}}\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := Load(filepath.Join(dir, "w.yaml"), Options{Root: dir})
+	problems, _ := err.(Problems)
+	if len(problems) != 2 || problems[0].File != "bad.yaml" || problems[1].Code != CodeIncludeMissing {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestJSONSchema(t *testing.T) {
+	text, err := JSONSchema(map[string]json.RawMessage{"demo": json.RawMessage(demoSchema)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, _ := JSONSchema(map[string]json.RawMessage{"demo": json.RawMessage(demoSchema)})
+	if string(text) != string(again) {
+		t.Error("not deterministic")
+	}
+	var root map[string]any
+	if err := json.Unmarshal(text, &root); err != nil {
+		t.Fatal(err)
+	}
+	top := root["properties"].(map[string]any)
+	stage := top["stages"].(map[string]any)["additionalProperties"].(map[string]any)["properties"].(map[string]any)
+	for _, k := range topKeys {
+		if _, ok := top[k.name]; ok == k.later {
+			t.Errorf("key %s: in the schema %v", k.name, ok)
+		}
+	}
+	for _, k := range stageKeys {
+		if _, ok := stage[k.name]; ok == k.later {
+			t.Errorf("stage key %s: in the schema %v", k.name, ok)
+		}
+	}
+	if !strings.Contains(string(text), `"demo"`) || !strings.Contains(string(text), `"default": 64`) {
+		t.Error("the schema of a stage is not in it")
+	}
+}
+
+func TestDescriptionsRoundTrip(t *testing.T) {
+	spec := &PluginSpec{
+		With:           json.RawMessage(`{"type":"object"}`),
+		Outputs:        []OutputSpec{{Name: "a", MediaType: "text/plain"}, {Name: "b", Optional: true, Volatile: true}},
+		Metrics:        []string{"loss"},
+		ReportsMetrics: true,
+	}
+	text, err := EncodeDescriptions(map[string]*PluginSpec{"x": spec, "y": {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "describe.json")
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d, err := DescribeFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := d.Describe("x")
+	if err != nil || fmt.Sprint(got.Outputs, got.Metrics, got.ReportsMetrics) != fmt.Sprint(spec.Outputs, spec.Metrics, true) {
+		t.Errorf("%+v %v", got, err)
+	}
+	if y, err := d.Describe("y"); err != nil || y.ReportsMetrics {
+		t.Errorf("%+v %v", y, err)
+	}
+	if _, err := d.Describe("z"); err != ErrUnknownPlugin {
+		t.Error(err)
+	}
+}
