@@ -67,10 +67,13 @@ func (a *attempt) chooseCheckpoint(ctx context.Context) error {
 	if a.forced && a.try == 1 || !a.n.plugin.description.Checkpoints {
 		return nil
 	}
-	var unfinished []state.Attempt
+	var unfinished, fruitless []state.Attempt
 	err := a.r.e.store.View(ctx, func(tx *state.Tx) error {
 		var err error
-		unfinished, err = tx.Unfinished(a.identity.fingerprint)
+		if unfinished, err = tx.Unfinished(a.identity.fingerprint); err != nil || len(unfinished) == 0 {
+			return err
+		}
+		fruitless, err = attemptsWithoutCheckpoint(tx, a.n.instance, a.identity.fingerprint)
 		return err
 	})
 	if err != nil {
@@ -79,7 +82,7 @@ func (a *attempt) chooseCheckpoint(ctx context.Context) error {
 	if a.forced { // a retry goes on from what this run made, not from what it was told to ignore
 		unfinished = slices.DeleteFunc(unfinished, func(b state.Attempt) bool { return b.Run != a.r.id })
 	}
-	for _, c := range candidates(unfinished) {
+	for _, c := range candidates(append(unfinished, fruitless...)) {
 		path := a.r.e.inState(c.path)
 		if _, err := manifest.VerifyFolder(path, manifest.Contents); err != nil {
 			a.warn(fmt.Sprintf("checkpoint at step %d is passed over: %v", c.step, err))
@@ -92,6 +95,30 @@ func (a *attempt) chooseCheckpoint(ctx context.Context) error {
 	return nil
 }
 
+// recentRuns bounds how far back attempts that came to nothing are looked for.
+const recentRuns = 50
+
+// attemptsWithoutCheckpoint are those of a fingerprint that Unfinished does not know.
+func attemptsWithoutCheckpoint(tx *state.Tx, instance, fingerprint string) ([]state.Attempt, error) {
+	runs, err := tx.Runs()
+	if err != nil {
+		return nil, err
+	}
+	var out []state.Attempt
+	for _, run := range runs[:min(len(runs), recentRuns)] {
+		attempts, err := tx.Attempts(run.ID, instance)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range attempts {
+			if a.Fingerprint == fingerprint && len(a.Checkpoints) == 0 {
+				out = append(out, a)
+			}
+		}
+	}
+	return out, nil
+}
+
 // candidate is a checkpoint that could be gone on from.
 type candidate struct {
 	run     string
@@ -100,9 +127,9 @@ type candidate struct {
 	path    string // relative to the state folder
 }
 
-// fruitless is how many attempts may start from a checkpoint without getting to another before
+// maxVain is how many attempts may start from a checkpoint without getting to another before
 // the one in front of it is used.
-const fruitless = 2
+const maxVain = 2
 
 // candidates orders the checkpoints of unfinished attempts, the one to use first. One that led to
 // nothing twice is left out: going on from it may be what fails.
@@ -117,7 +144,7 @@ func candidates(unfinished []state.Attempt) []candidate {
 			vain[a.ResumedFrom.Step]++
 		}
 	}
-	all = slices.DeleteFunc(all, func(c candidate) bool { return vain[c.step] >= fruitless })
+	all = slices.DeleteFunc(all, func(c candidate) bool { return vain[c.step] >= maxVain })
 	// Later attempts come first in unfinished; of equal steps theirs are preferred.
 	slices.SortStableFunc(all, func(a, b candidate) int { return cmp.Compare(b.step, a.step) })
 	return all
