@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"bytes"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -112,5 +113,26 @@ func TestTrain_TooSmall_Refused(t *testing.T) {
 	}
 	if _, err := Train("", TrainConfig{Size: 300}); err == nil {
 		t.Error("no error")
+	}
+}
+
+// testdata/train was made by Hugging Face tokenizers 0.23.3: BpeTrainer, 900 tokens, the
+// same pattern.
+func TestTrain_SameMergesAsHuggingFace(t *testing.T) {
+	text, err := os.ReadFile("testdata/train/text.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want [][2]string
+	readJSON(t, "testdata/train/merges.json", &want)
+	tok, _ := trained(t, string(text), TrainConfig{Size: 900})
+	got := tok.Merges()
+	for i := range min(len(got), len(want)) {
+		if got[i] != want[i] {
+			t.Fatalf("merge %d: %q, want %q", i, got[i], want[i])
+		}
+	}
+	if len(got) != len(want) || len(got) != 900-256 {
+		t.Errorf("%d merges, want %d", len(got), len(want))
 	}
 }
