@@ -128,7 +128,7 @@ func NewWeights(c *Config, seed uint64) (*Weights, error) {
 	return Load(c, s, StoreF32)
 }
 
-// Floats lists the tensors of weights kept as f32, in the order of Config.Tensors.
+// floats is a tensor of weights that are kept as f32.
 func (w *Weights) floats(t Tensor) ([]float32, error) {
 	d := backend.WeightData{F32: w.Norm, Kind: backend.Float32}
 	switch {

@@ -16,7 +16,8 @@ type Source interface {
 	Names() []string
 	// Shape of a tensor; false when there is none of that name.
 	Shape(name string) ([]int, bool)
-	// ReadFloats fills dst with elements first, first+1, … as float32.
+	// ReadFloats fills dst with elements first, first+1, … as float32. It is called from
+	// several goroutines at once.
 	ReadFloats(name string, first int, dst []float32) error
 }
 

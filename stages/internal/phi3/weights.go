@@ -1,10 +1,16 @@
 package phi3
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"runtime"
+	"sync"
+	"sync/atomic"
 
 	"github.com/so8t/so8t/stages/internal/backend"
+	"github.com/so8t/so8t/stages/internal/safetensors"
+	"github.com/so8t/so8t/stages/internal/so8t"
 )
 
 // Storage is how the frozen linear weights are kept in memory.
@@ -134,46 +140,61 @@ func loadMatrix(s Source, t Tensor, store Storage) (backend.WeightData, error) {
 		return loadBF16(s, t)
 	}
 	d.Kind, d.F32 = backend.Float32, make([]float32, t.Len())
-	return d, s.ReadFloats(t.Name, 0, d.F32)
+	return d, eachRow(s, t, func(r int, row []float32) { copy(d.F32[r*d.Cols:], row) })
 }
 
-// loadBF16 rounds to nearest, ties to even, a row at a time.
+// loadBF16 rounds to nearest, ties to even.
 func loadBF16(s Source, t Tensor) (backend.WeightData, error) {
-	rows, cols := t.Shape[0], t.Shape[1]
-	d := backend.WeightData{Kind: backend.BFloat16, Rows: rows, Cols: cols, BF16: make([]uint16, rows*cols)}
-	row := make([]float32, cols)
-	for r := range rows {
-		if err := s.ReadFloats(t.Name, r*cols, row); err != nil {
-			return d, err
-		}
+	d := backend.WeightData{Kind: backend.BFloat16, Rows: t.Shape[0], Cols: t.Shape[1], BF16: make([]uint16, t.Len())}
+	return d, eachRow(s, t, func(r int, row []float32) {
 		for c, v := range row {
-			bits := math.Float32bits(v)
-			if v != v {
-				d.BF16[r*cols+c] = uint16(bits>>16) | 0x40 // stays a NaN
-				continue
-			}
-			d.BF16[r*cols+c] = uint16((bits + 0x7fff + (bits>>16)&1) >> 16)
+			d.BF16[r*d.Cols+c] = safetensors.FloatToBrain(v)
 		}
-	}
-	return d, nil
+	})
 }
 
-// loadInt8 quantises row by row: scale = absmax/127, code = round-half-even(w/scale)
-// within ±127; a zero row has scale 0.
+// loadInt8 quantises row by row.
 func loadInt8(s Source, t Tensor) (backend.WeightData, error) {
-	rows, cols := t.Shape[0], t.Shape[1]
-	d := backend.WeightData{Kind: backend.Int8, Rows: rows, Cols: cols, Int8: make([]int8, rows*cols), Scales: make([]float32, rows)}
-	row := make([]float32, cols)
-	for r := range rows {
-		if err := s.ReadFloats(t.Name, r*cols, row); err != nil {
-			return d, err
-		}
-		d.Scales[r] = QuantizeInt8(d.Int8[r*cols:][:cols], row)
-	}
-	return d, nil
+	d := backend.WeightData{Kind: backend.Int8, Rows: t.Shape[0], Cols: t.Shape[1], Int8: make([]int8, t.Len()), Scales: make([]float32, t.Shape[0])}
+	return d, eachRow(s, t, func(r int, row []float32) {
+		d.Scales[r] = QuantizeInt8(d.Int8[r*d.Cols:][:d.Cols], row)
+	})
 }
 
-// QuantizeInt8 fills codes from one row and returns its scale.
+// rowChunk is about how many elements are read at once.
+const rowChunk = 1 << 16
+
+// eachRow reads a matrix on all processors and calls use for every row, from several
+// goroutines.
+func eachRow(s Source, t Tensor, use func(r int, row []float32)) error {
+	rows, cols := t.Shape[0], t.Shape[1]
+	step := max(1, rowChunk/cols/so8t.Block*so8t.Block) // whole blocks of 8 rows: what Merged reads best
+	var next atomic.Int64
+	errs := make([]error, min(runtime.GOMAXPROCS(0), (rows+step-1)/step))
+	var workers sync.WaitGroup
+	for i := range errs {
+		workers.Go(func() {
+			buf := make([]float32, step*cols)
+			for errs[i] == nil {
+				lo := int(next.Add(1)-1) * step
+				if lo >= rows {
+					return
+				}
+				n := min(step, rows-lo)
+				if errs[i] = s.ReadFloats(t.Name, lo*cols, buf[:n*cols]); errs[i] == nil {
+					for r := range n {
+						use(lo+r, buf[r*cols:][:cols])
+					}
+				}
+			}
+		})
+	}
+	workers.Wait()
+	return errors.Join(errs...)
+}
+
+// QuantizeInt8 fills codes from one row and returns its scale: absmax/127 (f32); a code is
+// round-half-even(w/scale) within ±127; a zero row has scale 0.
 func QuantizeInt8(codes []int8, row []float32) float32 {
 	var top float32
 	for _, v := range row {
