@@ -180,7 +180,7 @@ func TestBitFlips(t *testing.T) {
 	broken := t.TempDir()
 	random := rand.New(rand.NewPCG(1, 2))
 	noticed := 0
-	const flips = 600
+	const flips = 300
 	for range flips {
 		b := bytes.Clone(whole)
 		at, bit := random.IntN(len(b)), random.IntN(8)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ const roleVariable = "SO8T_STATE_TEST_ROLE"
 var roles = map[string]func(args []string) error{
 	"read":             roleRead,
 	"write":            roleWrite,
+	"crash-at":         roleCrashAt,
 	"hold-run":         roleHoldRun,
 	"hold-fingerprint": roleHoldFingerprint,
 	"check-database":   roleCheckDatabase,
@@ -153,6 +155,129 @@ func roleWrite(args []string) error {
 	})
 }
 
+// roleCrashAt does an engine's transactions, from wherever the state is, and kills itself
+// just before its durable step number args[1].
+func roleCrashAt(args []string) error {
+	at, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	steps := 0
+	s, err := Open(args[0], Options{BeforeCommit: func(string) error {
+		if steps++; steps == at {
+			self, err := os.FindProcess(os.Getpid())
+			if err != nil {
+				return err
+			}
+			if err := self.Kill(); err != nil {
+				return err
+			}
+			return waitForKill()
+		}
+		return nil
+	}})
+	if err != nil {
+		return err
+	}
+	return errors.Join(workThrough(s), s.Close())
+}
+
+// workThrough brings the test's run to its end: three stages, an attempt each.
+func workThrough(s *Store) error {
+	ctx := context.Background()
+	var run Run
+	err := s.Update(ctx, func(tx *Tx) (err error) {
+		if run, err = tx.TakeOver(testRun); errors.Is(err, ErrNoRun) {
+			var plan RunPlan
+			run, plan = newRun(testRun)
+			err = tx.CreateRun(run, plan)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, instance := range []string{"data", "train", "bake"} {
+		a := newAttempt(testRun, instance, 1)
+		a.Epoch = run.Epoch
+		stage := StageRecord{Run: testRun, Instance: instance, Stage: instance, Epoch: run.Epoch, Outcome: Running}
+		done := false
+		err := s.Update(ctx, func(tx *Tx) error {
+			if old, err := tx.Stage(testRun, instance); err == nil && old.Outcome == Succeeded {
+				done = true
+				return nil
+			}
+			return errors.Join(tx.PutAttempt(a), tx.PutStage(stage))
+		})
+		if err != nil || done {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		a.Outcome, stage.Outcome = Succeeded, Succeeded
+		entry := CacheEntry{Fingerprint: a.Fingerprint, Run: testRun, Instance: instance, Attempt: 1, Epoch: run.Epoch, Time: testTime}
+		if err := os.MkdirAll(AttemptDir(s.Dir(), testRun, instance, 1), 0o777); err != nil {
+			return err
+		}
+		err = s.Update(ctx, func(tx *Tx) error {
+			return errors.Join(tx.PutAttempt(a), tx.PutStage(stage), tx.PutCache(entry))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	run.State = RunSucceeded
+	return s.Update(ctx, func(tx *Tx) error { return tx.PutRun(run) })
+}
+
+// TestCrashAtEachStep: killed before each of its durable steps, an engine leaves a state
+// without damage from which the next one comes to the same end, and the journal says the
+// same as the database then.
+func TestCrashAtEachStep(t *testing.T) {
+	const steps = 2 * (1 + 3*2 + 1) // a journal and a commit for each transaction
+	for at := 1; at <= steps; at++ {
+		dir := t.TempDir()
+		cmd := exec.Command(os.Args[0], dir, strconv.Itoa(at))
+		cmd.Env = append(os.Environ(), roleVariable+"=crash-at")
+		if out, err := cmd.CombinedOutput(); err == nil || cmd.ProcessState.ExitCode() == 1 {
+			t.Fatalf("step %d: the child was not killed: %v\n%s", at, err, out)
+		}
+		findings := check(t, dir, CheckOptions{})
+		if countDamage(findings) > 0 {
+			t.Errorf("killed before step %d: %+v", at, findings)
+		}
+		s := openStore(t, dir, Options{})
+		if err := workThrough(s); err != nil {
+			t.Fatalf("killed before step %d, then: %v", at, err)
+		}
+		view(t, s, func(tx *Tx) error {
+			stages, err := tx.Stages(testRun)
+			if r := mustRun(t, tx); r.State != RunSucceeded || len(stages) != 3 {
+				t.Errorf("killed before step %d: %s with %d stages at the end", at, r.State, len(stages))
+			}
+			return err
+		})
+		if findings := check(t, dir, CheckOptions{}); len(findings) > 0 {
+			t.Errorf("killed before step %d, at the end: %+v", at, findings)
+		}
+		before, err := contentOf(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := Rebuild(context.Background(), dir); err != nil {
+			t.Fatal(err)
+		}
+		if after, err := contentOf(dir); err != nil || string(after) != string(before) {
+			t.Errorf("killed before step %d: the journal says\n%s\nthe database\n%s, %v", at, after, before, err)
+		}
+	}
+	// One step further there is nothing left to kill.
+	if err := roleCrashAt([]string{t.TempDir(), strconv.Itoa(steps + 1)}); err != nil {
+		t.Error(err)
+	}
+}
+
 // waitForKill blocks for good, in a way that the runtime does not take for a deadlock.
 func waitForKill() error {
 	r, w, err := os.Pipe()
@@ -198,7 +323,7 @@ func TestKilledWriter(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir, Options{})
 	createRun(t, s, testRun)
-	for round := range 12 {
+	for round := range 8 {
 		w := startRole(t, "write", dir)
 		last := ""
 		for range 3 + round*2 {
