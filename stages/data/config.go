@@ -13,6 +13,7 @@ type config struct {
 	Scale string `json:"scale" default:"full" enum:"full,tiny" help:"tiny: a tenth of the rows, for tests"`
 
 	Seed     int64  `json:"seed" default:"42" help:"same seed, same rows"`
+	Permute  bool   `json:"permute_labels" default:"false" help:"control: the judgements of train and validation are dealt out anew, so that nothing can be learnt"`
 	Dataset  string `json:"dataset" default:"" format:"path" help:"your own rows instead of the built-in grammar: JSONL ({\"text\",\"label\",\"reason\"}, alpaca, chat messages, sharegpt) or CSV"`
 	Encoding string `json:"encoding" default:"utf-8" enum:"utf-8,shift_jis" help:"of the dataset file"`
 	BadRows  string `json:"bad_rows" default:"fail" enum:"fail,skip" help:"what a broken line of the dataset does: fail before anything starts, or skip it with a warning"`

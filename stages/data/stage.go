@@ -85,6 +85,10 @@ func (Stage) Run(_ context.Context, a *plugins.Attempt) (plugins.Result, error) 
 	if err != nil {
 		return plugins.Result{}, err
 	}
+	if c.Permute {
+		permuteLabels(m.sets[train], c.Seed)
+		permuteLabels(m.sets[validation], c.Seed)
+	}
 	if err := m.write(a.OutputDir); err != nil {
 		return plugins.Result{}, err
 	}

@@ -216,3 +216,38 @@ func TestConfig_Samples_DividedInTheRatio(t *testing.T) {
 		}
 	}
 }
+
+func TestPermute_TrainLabelsByChance_TestUntouched(t *testing.T) {
+	plain, _, err := runStage(t, `{"scale":"tiny"}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mixed, _, err := runStage(t, `{"scale":"tiny","permute_labels":true}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := readSplits(t, plain), readSplits(t, mixed)
+	for s := range a {
+		same := 0
+		counts := map[string]int{}
+		for i, r := range b[s] {
+			if r.PromptText() != a[s][i].PromptText() || r.Messages[1].Content != dataset.Target(r.Label, r.Reason) {
+				t.Fatalf("row %+v of %+v", r, a[s][i])
+			}
+			if r.Label == a[s][i].Label {
+				same++
+			}
+			counts[r.Label]++
+			counts[a[s][i].Label]--
+		}
+		for l, n := range counts {
+			if n != 0 {
+				t.Errorf("%s: %+d rows of %s", splitNames[s], n, l)
+			}
+		}
+		share := float64(same) / float64(len(b[s]))
+		if touched := split(s) == train || split(s) == validation; touched == (share == 1) || touched && share > 0.6 {
+			t.Errorf("%s: %.2f of the labels are as they were", splitNames[s], share)
+		}
+	}
+}
