@@ -198,7 +198,7 @@ func (s settings) retryOn(v *Value, r *Retry) {
 		case item.Kind != Text:
 			s.wrong(item, "retry.on", "error codes (string)", "")
 		case !contains(errorCodes, item.Text):
-			s.d.report.add(item.Pos, CodeBadEnum, suggest(item.Text, errorCodes), "no error code %s", shorten(item.Text))
+			s.d.report.add(item.Pos, CodeBadEnum, s.d.report.suggest(item.Text, errorCodes), "no error code %s", shorten(item.Text))
 		case seen[item.Text]:
 			s.d.report.add(item.Pos, CodeDuplicateValue, "", "the error code %q stands twice", item.Text)
 		default:

@@ -132,7 +132,7 @@ func (d *document) paramValue(name string, at Pos) *Value {
 		for i, o := range d.order {
 			known[i] = o.Name
 		}
-		d.report.add(at, CodeUnknownParam, suggest(name, known), "no parameter %q", name)
+		d.report.add(at, CodeUnknownParam, d.report.suggest(name, known), "no parameter %q", name)
 		return &Value{Kind: broken, Pos: at}
 	}
 	if p.value == nil {
@@ -154,7 +154,7 @@ func (d *document) matrixValue(name string, at Pos, sc scope) *Value {
 		for _, m := range sc.instance {
 			known = append(known, m.Axis)
 		}
-		d.report.add(at, CodeUnknownMatrix, suggest(name, known), "the stage has no matrix axis %q", name)
+		d.report.add(at, CodeUnknownMatrix, d.report.suggest(name, known), "the stage has no matrix axis %q", name)
 	}
 	return &Value{Kind: broken, Pos: at}
 }
@@ -176,14 +176,16 @@ func (d *document) outputValue(stage string, at Pos, output string, outputAt Pos
 }
 
 func (d *document) unknownStage(name string, at Pos) {
-	if d.partial {
+	if d.partial || d.refused[name] {
 		return
 	}
-	known := make([]string, len(d.workflow.Stages))
-	for i, s := range d.workflow.Stages {
-		known[i] = s.Name
+	var known []string
+	if d.report.suggestions < maxSuggestions {
+		for _, s := range d.workflow.Stages {
+			known = append(known, s.Name)
+		}
 	}
-	d.report.add(at, CodeUnknownStage, suggest(name, known), "no stage %q", name)
+	d.report.add(at, CodeUnknownStage, d.report.suggest(name, known), "no stage %q", name)
 }
 
 // hasOutput tells whether the stage makes the output, and reports it when it does not.
@@ -197,7 +199,7 @@ func (d *document) hasOutput(s *Stage, output string, at Pos) bool {
 			return true
 		}
 	}
-	d.report.add(at, CodeUnknownOutput, suggest(output, known), "the stage %q has no output %q", s.Name, output)
+	d.report.add(at, CodeUnknownOutput, d.report.suggest(output, known), "the stage %q has no output %q", s.Name, output)
 	return false
 }
 

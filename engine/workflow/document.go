@@ -25,6 +25,7 @@ type document struct {
 	env      []EnvVar
 	defaults defaults
 	stages   map[string]*Stage
+	refused  map[string]bool   // keys of stages that have a problem themselves
 	folded   map[string]*Stage // by NFKC and case folding: the names of folders
 	plugins  map[string]*plugin
 }
@@ -43,7 +44,7 @@ func newDocument(file string, opts Options) *document {
 		opts: opts, report: newReport(),
 		workflow: &Workflow{File: file},
 		params:   map[string]*param{}, stages: map[string]*Stage{}, folded: map[string]*Stage{},
-		plugins: map[string]*plugin{}, secrets: map[string]bool{}, slots: map[string]slot{},
+		plugins: map[string]*plugin{}, secrets: map[string]bool{}, slots: map[string]slot{}, refused: map[string]bool{},
 	}
 }
 
@@ -161,7 +162,7 @@ func (d *document) fields(n *node, table []keySpec, at Pos, what string) map[str
 		switch {
 		case p.key.broken:
 		case !known:
-			d.report.add(p.key.pos, CodeUnknownKey, suggest(p.key.text, names(table)), "unknown key %q in %s", p.key.text, what)
+			d.report.add(p.key.pos, CodeUnknownKey, d.report.suggest(p.key.text, names(table)), "unknown key %q in %s", p.key.text, what)
 		case p.value.isNull():
 		case spec.later || spec.runtime && !contains(d.opts.Support, spec.name):
 			d.unsupported(p, what)

@@ -3,7 +3,6 @@ package workflow
 import (
 	"bytes"
 	"encoding/json"
-	"io"
 	"maps"
 	"slices"
 )
@@ -178,8 +177,4 @@ func plainNumbers(v any) any {
 		}
 	}
 	return v
-}
-
-func readLimited(r io.Reader, limit int64) ([]byte, error) {
-	return io.ReadAll(io.LimitReader(r, limit))
 }

@@ -49,7 +49,7 @@ func TestLimits(t *testing.T) {
 			if len(problems) != 1 || problems[0].Code != c.code {
 				t.Errorf("%v", err)
 			}
-			if took > time.Second {
+			if took > 10*time.Second { // it takes milliseconds; the parser would take minutes or all memory
 				t.Errorf("took %v", took)
 			}
 			if mib := (after.TotalAlloc - before.TotalAlloc) >> 20; mib > 64 {
@@ -198,5 +198,33 @@ func TestDescriptionsRoundTrip(t *testing.T) {
 	}
 	if _, err := d.Describe("z"); err != ErrUnknownPlugin {
 		t.Error(err)
+	}
+}
+
+// The search for near names, quadratic when every name of a large file is wrong, is bounded.
+func TestManyUnknownNames(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("version: 1\nstages:\n")
+	for i := range 2000 {
+		fmt.Fprintf(&b, "  stage%05d: {uses: x, needs: [unknown%05d]}\n", i, i)
+	}
+	_, err := Parse("w.yaml", []byte(b.String()), Options{})
+	problems, _ := err.(Problems)
+	hints := 0
+	for _, p := range problems {
+		if p.Hint != "" {
+			hints++
+		}
+	}
+	if len(problems) != 2000 || hints != maxSuggestions {
+		t.Errorf("%d problems, %d hints", len(problems), hints)
+	}
+}
+
+// A stage whose name is refused makes no second problem where it is named.
+func TestRefusedStageDoesNotEcho(t *testing.T) {
+	_, err := Parse("w.yaml", []byte("version: 1\nstages:\n  a: {uses: x, needs: [2nd, A]}\n  2nd: {uses: x}\n  A: {uses: x}\n"), Options{})
+	if problems, _ := err.(Problems); len(problems) != 2 || problems[0].Code != CodeBadName || problems[1].Code != CodeDuplicateStage {
+		t.Errorf("%v", err)
 	}
 }

@@ -118,7 +118,7 @@ func (d *document) readLongParam(p *param, n *node) {
 		return
 	}
 	if !slices.Contains(paramTypes, typ) {
-		d.report.add(t.value.pos, CodeBadEnum, suggest(typ, paramTypes), "no parameter type %s", shorten(typ))
+		d.report.add(t.value.pos, CodeBadEnum, d.report.suggest(typ, paramTypes), "no parameter type %s", shorten(typ))
 		return
 	}
 	p.Type = ParamType(typ)
@@ -277,7 +277,7 @@ func (d *document) acceptParam(p *param, v *Value, what string) bool {
 		for i, e := range p.enum {
 			known[i] = e.asText()
 		}
-		d.report.add(v.Pos, CodeBadEnum, suggest(v.asText(), known), "%s of %s is %s, not one of %s", what, p.Name, shorten(v.asText()), strings.Join(known, ", "))
+		d.report.add(v.Pos, CodeBadEnum, d.report.suggest(v.asText(), known), "%s of %s is %s, not one of %s", what, p.Name, shorten(v.asText()), strings.Join(known, ", "))
 	case p.pattern != nil && !p.pattern.MatchString(v.Text):
 		d.report.add(v.Pos, CodeBadPattern, "", "%s of %s is %s, which does not match the pattern %s", what, p.Name, shorten(v.Text), p.pattern)
 	default:
@@ -340,7 +340,7 @@ func (d *document) checkGiven() {
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.opts.Params)) {
 		if _, ok := d.params[name]; !ok {
-			d.report.add(Pos{}, CodeUnknownParam, suggest(name, known), "the workflow has no parameter %q", name)
+			d.report.add(Pos{}, CodeUnknownParam, d.report.suggest(name, known), "the workflow has no parameter %q", name)
 		}
 	}
 }

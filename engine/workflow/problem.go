@@ -135,6 +135,8 @@ type report struct {
 	problems []Problem
 	seen     map[reportKey]bool
 	sources  map[string]*source
+
+	suggestions int
 }
 
 type reportKey struct {

@@ -59,9 +59,8 @@ func splitText(text string, allowed namespaces) ([]part, *refError) {
 			continue
 		}
 		if !strings.HasPrefix(text, "${") {
-			r, n := utf8.DecodeRuneInString(text)
+			_, n := utf8.DecodeRuneInString(text)
 			literal.WriteString(text[:n])
-			_ = r
 			text, offset = text[n:], offset+1
 			continue
 		}

@@ -205,7 +205,7 @@ func (c schemaCheck) fields(v *Value, s *schema, at Pos, what string) {
 		case s.rest != nil:
 			c.value(f.Value, s.rest, f.KeyPos, field)
 		case s.closed:
-			c.report.add(f.KeyPos, CodeUnknownKey, suggest(f.Key, s.keys), "unknown key %q in %s", f.Key, what)
+			c.report.add(f.KeyPos, CodeUnknownKey, c.report.suggest(f.Key, s.keys), "unknown key %q in %s", f.Key, what)
 		}
 	}
 	var missing []string
@@ -230,7 +230,7 @@ func (c schemaCheck) enum(v *Value, s *schema, what string) bool {
 		}
 		known[i] = fmt.Sprint(e)
 	}
-	c.report.add(v.Pos, CodeBadEnum, suggest(v.asText(), known), "%s is %s, not one of %s", what, shorten(v.asText()), strings.Join(known, ", "))
+	c.report.add(v.Pos, CodeBadEnum, c.report.suggest(v.asText(), known), "%s is %s, not one of %s", what, shorten(v.asText()), strings.Join(known, ", "))
 	return false
 }
 

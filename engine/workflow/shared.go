@@ -51,7 +51,7 @@ func (s settings) heldSlots(n *node, r *Resources) {
 		declared, ok := s.d.slots[name]
 		if !ok {
 			known := slices.Sorted(maps.Keys(s.d.slots))
-			s.d.report.add(e.key.pos, CodeUnknownSlot, suggest(name, known), "no slot %q is declared", name)
+			s.d.report.add(e.key.pos, CodeUnknownSlot, s.d.report.suggest(name, known), "no slot %q is declared", name)
 			continue
 		}
 		v := s.value(e.value)
@@ -135,7 +135,7 @@ func (d *document) stageSecrets(n *node) []string {
 
 func (d *document) unknownSecret(name string, at Pos) {
 	if !d.partial {
-		d.report.add(at, CodeUnknownSecret, suggest(name, d.workflow.Secrets), "no secret %q is declared", name)
+		d.report.add(at, CodeUnknownSecret, d.report.suggest(name, d.workflow.Secrets), "no secret %q is declared", name)
 	}
 }
 

@@ -91,6 +91,7 @@ func (d *document) readStages(files []*sourceFile) {
 func (d *document) declare(key *node) *Stage {
 	name, ok := d.name(key, "stage")
 	if !ok {
+		d.refused[key.text] = true
 		return nil
 	}
 	folder := folderName(name)
@@ -100,6 +101,7 @@ func (d *document) declare(key *node) *Stage {
 		} else {
 			d.report.add(key.pos, CodeDuplicateStage, "", "the stage %q shares its folder on Windows and macOS with %q, %s", name, first.Name, first.Pos.seenFrom(key.pos))
 		}
+		d.refused[name] = true
 		return nil
 	}
 	s := &Stage{Name: name, Pos: key.pos, When: WhenSuccess, index: len(d.workflow.Stages)}
@@ -144,7 +146,7 @@ func (d *document) readUses(s *Stage, n *node) {
 	}
 	switch {
 	case p.unknown:
-		d.report.add(n.pos, CodeUnknownPlugin, suggest(uses, d.opts.Plugins), "no plugin %q", uses)
+		d.report.add(n.pos, CodeUnknownPlugin, d.report.suggest(uses, d.opts.Plugins), "no plugin %q", uses)
 	case p.err != nil:
 		d.report.add(n.pos, CodeBadPlugin, "", "the plugin %q cannot be used: %v", uses, p.err)
 	default:
@@ -205,7 +207,7 @@ func (d *document) readWhen(s *Stage, n *node) {
 		return
 	}
 	if !contains(whenWords, n.text) {
-		d.report.add(n.pos, CodeUnsupported, suggest(n.text, whenWords), "when: an expression (%s) is not supported yet", shorten(n.text))
+		d.report.add(n.pos, CodeUnsupported, d.report.suggest(n.text, whenWords), "when: an expression (%s) is not supported yet", shorten(n.text))
 		return
 	}
 	s.When = n.text

@@ -10,6 +10,18 @@ import (
 // maxListed bounds how many known names a hint lists.
 const maxListed = 24
 
+// maxSuggestions bounds the search for near names: it is quadratic when every name of a large
+// file is wrong, and nobody reads that many hints.
+const maxSuggestions = 100
+
+// suggest is the hint for a name that is not among the known ones, while there are few such.
+func (r *report) suggest(written string, known []string) string {
+	if r.suggestions++; r.suggestions > maxSuggestions {
+		return ""
+	}
+	return suggest(written, known)
+}
+
 // suggest is the hint for a name that is not among the known ones: the nearest of them when it
 // is near enough (at most a third of the written name's length, rounded up), else all of them.
 func suggest(written string, known []string) string {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -230,7 +231,7 @@ func readBounded(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return readLimited(f, maxBytes+1)
+	return io.ReadAll(io.LimitReader(f, maxBytes+1))
 }
 
 // relative is path as seen from root, with /.
