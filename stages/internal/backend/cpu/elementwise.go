@@ -59,32 +59,28 @@ func (m *machine[T]) Dropout(dst, x backend.Buffer, cols int, pk backend.Packing
 		if len(d) != l.rows*cols || len(xv) != len(d) {
 			panic("rows do not fit the packing")
 		}
-		keep := T(1 / (1 - p))
-		threshold := uint32(p * (1 << 32))
+		d0, threshold, keep := dropRows[T]{d, xv, T(beta), cols}, backend.DropoutThreshold(p), T(1/(1-p))
 		for _, r := range l.padding {
-			part := d[r[0]*cols : r[1]*cols]
-			for i, v := range xv[r[0]*cols : r[1]*cols] {
-				part[i] = v + scaled(T(beta), part[i])
-			}
+			d0.copy(r[0], r[1])
 		}
 		m.pool.run(len(l.segments), func(i int) {
 			s := l.segments[i]
-			for t := range s.Len {
-				row := mix(mix(key^s.ID*0x9e3779b97f4a7c15) ^ uint64(t))
-				at := (s.Start + t) * cols
-				dropRow(d[at:at+cols], xv[at:at+cols], row, threshold, keep, T(beta))
-			}
+			from, to := s.Start*cols, (s.Start+s.Len)*cols
+			m.k.dropout(d[from:to], xv[from:to], cols, key, s.ID, threshold, keep, T(beta))
 		})
 	})
 }
 
-func dropRow[T real](d, x []T, row uint64, threshold uint32, keep, beta T) {
-	for c := range x {
-		var v T
-		if uint32(mix(row+uint64(c)*0x9e3779b97f4a7c15)>>32) >= threshold {
-			v = x[c] * keep
-		}
-		d[c] = v + scaled(beta, d[c])
+type dropRows[T real] struct {
+	d, x []T
+	beta T
+	cols int
+}
+
+// copy keeps padding rows as they are: nothing reads them.
+func (r dropRows[T]) copy(from, to int) {
+	for i := from * r.cols; i < to*r.cols; i++ {
+		r.d[i] = r.x[i] + scaled(r.beta, r.d[i])
 	}
 }
 
@@ -94,13 +90,6 @@ func scaled[T real](beta, v T) T {
 		return 0
 	}
 	return beta * v
-}
-
-// mix is the finaliser of splitmix64.
-func mix(z uint64) uint64 {
-	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
-	z = (z ^ z>>27) * 0x94d049bb133111eb
-	return z ^ z>>31
 }
 
 func (m *machine[T]) Embed(dst backend.Buffer, w backend.Weight, ids backend.Ints) {

@@ -10,7 +10,7 @@ import (
 func goKernels[T real]() kernels[T] {
 	return kernels[T]{
 		gemm: goGemm[T], panel: goPanel,
-		axpby: goAxpby[T], rmsNorm: goRMSNorm[T], rmsNormBack: goRMSNormBack[T], gainBack: goGainBack[T],
+		axpby: goAxpby[T], dropout: goDropout[T], rmsNorm: goRMSNorm[T], rmsNormBack: goRMSNormBack[T], gainBack: goGainBack[T],
 		rope: goRope[T], attend: goAttend[T], attendBack: goAttendBack[T], swiglu: goSwiGLU[T], swigluBack: goSwiGLUBack[T],
 		rotate: goRotate[T], rotateGrad: goRotateGrad[T], softmaxNLL: goSoftmaxNLL[T], sumSquares: goSumSquares[T],
 		secondDifference: goSecondDifference[T], adamW: goAdamW[T],
@@ -37,6 +37,19 @@ func goAxpby[T real](dst []T, alpha T, x []T, beta T, y []T) {
 	y = y[:len(x)]
 	for i, v := range x {
 		dst[i] = alpha*v + beta*y[i]
+	}
+}
+
+func goDropout[T real](d, x []T, cols int, key, id uint64, threshold uint32, keep, beta T) {
+	for r := range len(x) / cols {
+		row := backend.DropoutRow(key, id, r)
+		out := d[r*cols : (r+1)*cols]
+		for c, v := range x[r*cols : (r+1)*cols] {
+			if backend.DropoutHash(row, uint32(c)) < threshold {
+				v = 0
+			}
+			out[c] = v*keep + scaled(beta, out[c])
+		}
 	}
 }
 

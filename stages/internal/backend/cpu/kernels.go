@@ -37,7 +37,9 @@ type kernels[T real] struct {
 	// panel is the number of columns that gemm works on at once: splits are multiples of it.
 	panel int
 
-	axpby       func(dst []T, alpha T, x []T, beta T, y []T)
+	axpby func(dst []T, alpha T, x []T, beta T, y []T)
+	// dropout works on the rows of one segment.
+	dropout     func(d, x []T, cols int, key, id uint64, threshold uint32, keep, beta T)
 	rmsNorm     func(y, inv, x, gain []T, cols int, eps T)
 	rmsNormBack func(gx, gy, x, gain, inv []T, cols int, beta T)
 	// gainBack adds over all rows for columns [from, to).

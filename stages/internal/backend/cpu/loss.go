@@ -4,8 +4,12 @@ import (
 	"github.com/so8t/so8t/stages/internal/backend"
 )
 
-// chunkNumbers bounds the logits that exist at one time.
-const chunkNumbers = 1 << 22
+// The logits that exist at one time: as many rows as stay in the cache beside the products that use them, but enough that packing the head
+// for each chunk does not matter.
+const (
+	chunkNumbers = 1 << 18
+	chunkRows    = 128
+)
 
 func (m *machine[T]) CrossEntropy(a backend.CrossEntropyArgs) {
 	m.run("cross-entropy", func() {
@@ -27,7 +31,7 @@ func (m *machine[T]) CrossEntropy(a backend.CrossEntropyArgs) {
 				rows = append(rows, i)
 			}
 		}
-		c.allocate(min(len(rows), max(16, chunkNumbers/w.rows)))
+		c.allocate(min(len(rows), max(chunkRows, chunkNumbers/w.rows)))
 		defer c.release()
 		var sum float64
 		for from := 0; from < len(rows); from += c.chunk {

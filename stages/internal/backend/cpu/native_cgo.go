@@ -24,7 +24,7 @@ func nativeKernels(k *kernels[float32], want string) (string, error) {
 	k.fewRows = func(m, n, kk int, alpha float32, a, b matrix[float32], beta float32, c []float32, ldc int) {
 		t.FewRows(m, n, kk, alpha, a.data, a.rs, b.data, b.cs, beta, c, ldc)
 	}
-	k.axpby, k.rmsNorm, k.rmsNormBack, k.gainBack = t.Axpby, t.RMSNorm, t.RMSNormBack, t.GainBack
+	k.axpby, k.dropout, k.rmsNorm, k.rmsNormBack, k.gainBack = t.Axpby, t.Dropout, t.RMSNorm, t.RMSNormBack, t.GainBack
 	k.swiglu, k.swigluBack, k.rotate, k.rotateGrad = t.SwiGLU, t.SwiGLUBack, t.Rotate, t.RotateGrad
 	k.softmaxNLL, k.sumSquares, k.secondDifference = t.SoftmaxNLL, t.SumSquares, t.SecondDifference
 	k.rope = func(dst, src []float32, positions []int32, cos, sin []float32, s backend.AttentionShape, rotary int, inverse bool) {

@@ -25,6 +25,7 @@ struct kernels {
 	// m <= SO8T_FEW rows; element (q, j) of B at b[q + j*bcs]
 	void (*few_rows)(len m, len n, len k, float alpha, const float *a, len ars, const float *b, len bcs, float beta, float *c, len ldc);
 	void (*axpby)(float *dst, float alpha, const float *x, float beta, const float *y, len n);
+	void (*dropout)(float *d, const float *x, len rows, len cols, unsigned long long key, unsigned long long id, unsigned threshold, float keep, float beta);
 	void (*rmsnorm)(float *y, float *inv, const float *x, const float *gain, len rows, len cols, float eps);
 	void (*rmsnorm_back)(float *gx, const float *gy, const float *x, const float *gain, const float *inv, len rows, len cols, float beta);
 	void (*gain_back)(float *ggain, const float *gy, const float *x, const float *inv, len rows, len cols, len from, len to, float beta);

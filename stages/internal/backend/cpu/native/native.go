@@ -39,6 +39,8 @@ static void k_few_rows(const struct kernels *k, len m, len n, len kk, float alph
 { k->few_rows(m, n, kk, alpha, a, ars, b, bcs, beta, c, ldc); }
 static void k_axpby(const struct kernels *k, float *dst, float alpha, const float *x, float beta, const float *y, len n)
 { k->axpby(dst, alpha, x, beta, y, n); }
+static void k_dropout(const struct kernels *k, float *d, const float *x, len rows, len cols, unsigned long long key, unsigned long long id, unsigned threshold, float keep, float beta)
+{ k->dropout(d, x, rows, cols, key, id, threshold, keep, beta); }
 static void k_rmsnorm(const struct kernels *k, float *y, float *inv, const float *x, const float *gain, len rows, len cols, float eps)
 { k->rmsnorm(y, inv, x, gain, rows, cols, eps); }
 static void k_rmsnorm_back(const struct kernels *k, float *gx, const float *gy, const float *x, const float *gain, const float *inv, len rows, len cols, float beta)
@@ -135,6 +137,11 @@ func (t Table) FewRows(m, cols, k int, alpha float32, a []float32, ars int, b []
 // Axpby is dst = alpha x + beta y; y may be nil.
 func (t Table) Axpby(dst []float32, alpha float32, x []float32, beta float32, y []float32) {
 	C.k_axpby(t.k, ptr(dst), C.float(alpha), ptr(x), C.float(beta), ptr(y), n(len(dst)))
+}
+
+// Dropout works on the rows of one segment.
+func (t Table) Dropout(d, x []float32, cols int, key, id uint64, threshold uint32, keep, beta float32) {
+	C.k_dropout(t.k, ptr(d), ptr(x), n(len(x)/cols), n(cols), C.ulonglong(key), C.ulonglong(id), C.uint(threshold), C.float(keep), C.float(beta))
 }
 
 // RMSNorm works on len(inv) rows.
