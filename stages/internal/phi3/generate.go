@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/so8t/so8t/stages/internal/backend"
@@ -142,6 +143,33 @@ func (r *Runner) Generate(ctx context.Context, prompt []int32, g Generation) ([]
 		logits, err = s.Feed(id)
 	}
 	return out, "", err
+}
+
+// Sampler returns a Choose that draws from softmax(logits/temperature), the same tokens
+// for the same seed. Temperature 0 is Greedy.
+func Sampler(temperature float64, seed uint64) func(logits []float32) int32 {
+	if temperature <= 0 {
+		return Greedy
+	}
+	rng := rand.New(rand.NewPCG(seed, 0))
+	var weights []float64
+	return func(logits []float32) int32 {
+		top := float64(logits[Greedy(logits)])
+		total := 0.0
+		weights = weights[:0]
+		for _, v := range logits {
+			w := math.Exp((float64(v) - top) / temperature)
+			weights = append(weights, w)
+			total += w
+		}
+		at := rng.Float64() * total
+		for i, w := range weights {
+			if at -= w; at < 0 {
+				return int32(i)
+			}
+		}
+		return Greedy(logits) // rounding left a little at the end
+	}
 }
 
 // Greedy is the most probable token, the lowest id when several are.

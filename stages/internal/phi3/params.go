@@ -21,6 +21,13 @@ type TrainOptions struct {
 	Seed      uint64 // dropout, and the adapters' first values
 }
 
+func (t TrainOptions) check(c *Config) error {
+	if t.MaxLen < 1 || t.MaxLen > c.MaxPositions {
+		return fmt.Errorf("making a model to train: sequences of up to %d tokens; the model takes 1 to %d (max_position_embeddings)", t.MaxLen, c.MaxPositions)
+	}
+	return nil
+}
+
 // AdapterOptions says what is trained beside a frozen base.
 type AdapterOptions struct {
 	Rank     int
@@ -34,6 +41,9 @@ type AdapterOptions struct {
 // NewAdapterModel puts a base on a backend, frozen, with fresh adapters (B = 0) and gates
 // (identity) beside it: its first output is the base's, bit for bit.
 func NewAdapterModel(be backend.Backend, w *Weights, t TrainOptions, a AdapterOptions) (*Model, error) {
+	if err := t.check(w.Config); err != nil {
+		return nil, err
+	}
 	m := newModel(be, w.Config, t)
 	m.adapter = a
 	if len(a.Targets) == 0 && (a.Gates == "" || a.Gates == "none") {
@@ -71,6 +81,9 @@ func NewAdapterModel(be backend.Backend, w *Weights, t TrainOptions, a AdapterOp
 
 // NewBaseModel puts weights on a backend with every one of them trained; w is copied.
 func NewBaseModel(be backend.Backend, w *Weights, t TrainOptions) (*Model, error) {
+	if err := t.check(w.Config); err != nil {
+		return nil, err
+	}
 	m := newModel(be, w.Config, t)
 	train := func(name string, rows, cols int, values []float32) tensor.Param {
 		p := tensor.NewParam(be, name, rows, cols, values)
@@ -114,7 +127,7 @@ func NewBaseModel(be backend.Backend, w *Weights, t TrainOptions) (*Model, error
 }
 
 func newModel(be backend.Backend, c *Config, t TrainOptions) *Model {
-	m := &Model{Config: c, be: be, layers: make([]layer, c.Layers), rope: newRope(be, c, max(t.MaxLen, 1)), recompute: t.Recompute, seed: t.Seed}
+	m := &Model{Config: c, be: be, layers: make([]layer, c.Layers), rope: newRope(be, c, t.MaxLen), recompute: t.Recompute, seed: t.Seed}
 	for i := range m.layers {
 		m.layers[i].index = i
 		for _, module := range Modules {

@@ -369,6 +369,33 @@ func TestGenerate(t *testing.T) {
 	}
 }
 
+func TestSampler(t *testing.T) {
+	logits := []float32{0, float32(math.Log(3)), float32(math.Inf(-1)), 0}
+	draw := func(temperature float64, seed uint64) (counts [4]int) {
+		choose := Sampler(temperature, seed)
+		for range 5000 {
+			counts[choose(logits)]++
+		}
+		return counts
+	}
+	got := draw(1, 1) // probabilities 1/5, 3/5, 0, 1/5; deviation of a count at most 35
+	if got[2] != 0 || math.Abs(float64(got[1])-3000) > 140 || math.Abs(float64(got[0])-1000) > 115 {
+		t.Errorf("drawn %v", got)
+	}
+	if again := draw(1, 1); again != got {
+		t.Errorf("the same seed draws %v, then %v", got, again)
+	}
+	if other := draw(1, 2); other == got {
+		t.Error("another seed draws the same")
+	}
+	if cold := draw(0.05, 1); cold[1] != 5000 {
+		t.Errorf("at a low temperature: %v", cold)
+	}
+	if zero := draw(0, 1); zero[1] != 5000 {
+		t.Errorf("at temperature 0: %v", zero)
+	}
+}
+
 func TestRunner_RefusesBadTokens(t *testing.T) {
 	r := runner(t, reference(t), load(t, "tiny-phi3", StoreNative), 8, nil)
 	for _, ids := range [][]int32{{}, {-1}, {4128}, make([]int32, 9)} {

@@ -3,6 +3,7 @@ package phi3
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -166,6 +167,35 @@ func TestLoad_AliasesTheFile(t *testing.T) {
 	_, raw, _ := f.View(moduleName(1, Down))
 	if unsafe.Pointer(&plain.Layers[1].Down.F32[0]) != unsafe.Pointer(&raw[0]) {
 		t.Error("an f32 tensor was copied")
+	}
+}
+
+// failing is a source whose disk breaks at one tensor.
+type failing struct {
+	Source
+	at string
+}
+
+var errDisk = errors.New("input/output error")
+
+func (f failing) ReadFloats(name string, first int, dst []float32) error {
+	if name == f.at && first > 0 {
+		return fmt.Errorf("reading tensor %q: %w", name, errDisk)
+	}
+	return f.Source.ReadFloats(name, first, dst)
+}
+
+func TestLoad_PassesReadErrorsOn(t *testing.T) {
+	f, err := OpenFolder("testdata/tiny-phi3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, store := range Storages {
+		_, err := Load(f.Config, failing{f, embedName}, store)
+		if !errors.Is(err, errDisk) || !strings.Contains(err.Error(), embedName) {
+			t.Errorf("%s: %v", store, err)
+		}
 	}
 }
 
@@ -351,9 +381,15 @@ func TestNewAdapterModel_Refuses(t *testing.T) {
 		"alpha":       {Targets: Modules, Rank: 1},
 		"target":      {Targets: []string{"q_proj"}, Rank: 1, Alpha: 1},
 		"gated layer": {Gates: "7"},
+		"no gates":    {Gates: "none"},
 	} {
 		if _, err := NewAdapterModel(be, w, TrainOptions{MaxLen: 8}, o); err == nil {
 			t.Errorf("%s was accepted: %+v", name, o)
+		}
+	}
+	for _, n := range []int{0, 513} {
+		if _, err := NewBaseModel(be, w, TrainOptions{MaxLen: n}); err == nil {
+			t.Errorf("sequences of up to %d tokens were accepted", n)
 		}
 	}
 	m, err := NewAdapterModel(be, w, TrainOptions{MaxLen: 8}, AdapterOptions{Gates: "all"})
