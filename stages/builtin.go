@@ -11,6 +11,7 @@ import (
 	"github.com/so8t/so8t/stages/eval"
 	"github.com/so8t/so8t/stages/gguf"
 	"github.com/so8t/so8t/stages/noop"
+	"github.com/so8t/so8t/stages/ollama"
 	"github.com/so8t/so8t/stages/train"
 )
 
@@ -22,6 +23,7 @@ func Builtin() []plugins.Stage {
 		train.New(),
 		bake.Stage{},
 		gguf.Stage{},
+		ollama.Stage{},
 		calibrate.Stage{},
 		eval.Stage{},
 		noop.New(),
