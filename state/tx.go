@@ -3,7 +3,6 @@ package state
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"go.etcd.io/bbolt"
@@ -83,13 +82,10 @@ func (t *Tx) remove(bucket, key []byte) error {
 	})
 }
 
-// errStop ends a scan early.
-var errStop = errors.New("stop")
-
 // scan calls f for each record whose key begins with prefix, in order of keys. The
-// arguments of f are valid until it returns. f may return errStop.
+// arguments of f are valid until it returns.
 func (t *Tx) scan(bucket, prefix []byte, f func(key, value []byte) error) error {
-	err := t.touch(func() error {
+	return t.touch(func() error {
 		b := t.bolt.Bucket(bucket)
 		if b == nil {
 			return t.noBucket(bucket)
@@ -102,10 +98,6 @@ func (t *Tx) scan(bucket, prefix []byte, f func(key, value []byte) error) error 
 		}
 		return nil
 	})
-	if errors.Is(err, errStop) {
-		return nil
-	}
-	return err
 }
 
 // log remembers a record for the journal of its run.
