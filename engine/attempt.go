@@ -27,6 +27,7 @@ type attempt struct {
 	retry time.Duration
 
 	metrics *metricsFile
+	secrets map[string]string
 	// progressed is when progress was last told to the listener.
 	progressed time.Time
 	named      bool // the folder's name is durable
@@ -80,7 +81,10 @@ func (a *attempt) launch(ctx context.Context) (plugins.Result, []host.Record, er
 	}
 	defer log.Close()
 	a.metrics = newMetricsFile(a.folder.metrics())
-	p, err := a.r.e.start(ctx, a.n.plugin.with(a.n.env), a.launchOptions(ctx, log))
+	if a.secrets, err = a.r.e.secretValues(a.n); err != nil {
+		return plugins.Result{}, nil, err
+	}
+	p, err := a.r.e.start(ctx, a.n.plugin.with(a.n.environment(a.secrets)), a.launchOptions(ctx, log))
 	if err != nil {
 		return plugins.Result{}, nil, err
 	}
@@ -93,7 +97,7 @@ func (a *attempt) launch(ctx context.Context) (plugins.Result, []host.Record, er
 }
 
 func (a *attempt) launchOptions(ctx context.Context, log io.Writer) host.Options {
-	o := a.n.hostOptions()
+	o := a.n.hostOptions(a.secrets)
 	o.Log = log
 	// The record of the process is committed while it starts: before it can do anything that
 	// would have to be swept up.
@@ -151,7 +155,7 @@ func (a *attempt) supervise(ctx context.Context, p process) (plugins.Result, err
 		a.watch(ctx, running, p, over)
 	}()
 	res, err := p.Run(running, &plugins.Attempt{
-		Stage: a.n.stage, Run: a.r.id, Number: a.number, With: a.with, Facts: a.facts,
+		Stage: a.n.stage, Run: a.r.id, Number: a.number, With: a.with, Facts: a.facts, Secrets: a.secrets,
 		ProjectDir: a.r.e.opts.ProjectDir, OutputDir: a.folder.out(), ScratchDir: a.folder.scratch(),
 		CheckpointDir: a.folder.checkpoints(), Resume: a.resume,
 	}, func(e plugins.Event) { a.on(ctx, e) })

@@ -45,7 +45,7 @@ func (p *planner) toCheck(decisions []decision) (map[string][]*node, []string) {
 		if d.action != ActionRun && !(d.action == ActionReuse && len(d.facts) > 0) {
 			continue
 		}
-		key := fmt.Sprintf("%s %q", n.uses, n.env)
+		key := fmt.Sprintf("%s %q %q", n.uses, n.env, n.secrets)
 		if groups[key] == nil {
 			keys = append(keys, key)
 		}
@@ -57,7 +57,7 @@ func (p *planner) toCheck(decisions []decision) (map[string][]*node, []string) {
 // checkGroup checks nodes with one process. What goes wrong with the process is a problem of each.
 func (p *planner) checkGroup(ctx context.Context, nodes []*node, decisions []decision) []plugins.CheckReport {
 	reports := make([]plugins.CheckReport, len(nodes))
-	plugin, err := p.e.start(ctx, nodes[0].plugin.with(nodes[0].env), nodes[0].hostOptions())
+	plugin, err := p.startCheck(ctx, nodes[0])
 	if err == nil {
 		defer plugin.Close()
 	}
@@ -70,6 +70,15 @@ func (p *planner) checkGroup(ctx context.Context, nodes []*node, decisions []dec
 		}
 	}
 	return reports
+}
+
+// startCheck starts the plugin of nodes whose variables are those of n.
+func (p *planner) startCheck(ctx context.Context, n *node) (process, error) {
+	secrets, err := p.e.secretValues(n)
+	if err != nil {
+		return nil, err
+	}
+	return p.e.start(ctx, n.plugin.with(n.environment(secrets)), n.hostOptions(secrets))
 }
 
 func (p *planner) checkOne(ctx context.Context, plugin process, n *node, decisions []decision) (plugins.CheckReport, error) {
@@ -95,9 +104,12 @@ func (p *pluginInfo) with(env map[string]string) *pluginInfo {
 	return &q
 }
 
-func (n *node) hostOptions() host.Options {
+func (n *node) hostOptions(secrets map[string]string) host.Options {
 	o := n.plugin.options
 	o.Name = n.instance
+	for _, name := range sortedKeys(secrets) {
+		o.Secrets = append(o.Secrets, secrets[name])
+	}
 	return o
 }
 

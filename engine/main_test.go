@@ -179,6 +179,30 @@ func (h *harness) status(run string) *engine.StatusView {
 	return v
 }
 
+// planChanged plans the workflow after change.
+func (h *harness) planChanged(change func(*engine.Workflow)) *engine.Plan {
+	h.t.Helper()
+	w, err := h.Load(h.t.Context(), "so8t.yaml", nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	change(w)
+	p, err := h.Plan(h.t.Context(), w, engine.Selection{})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return p
+}
+
+func (h *harness) runChanged(change func(*engine.Workflow)) *engine.StatusView {
+	h.t.Helper()
+	o, err := h.Run(h.t.Context(), h.planChanged(change), engine.RunOptions{})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return h.status(o.Run)
+}
+
 // outcomes is a run in one line: a=succeeded b=cached.
 func outcomes(v *engine.StatusView) string {
 	var parts []string

@@ -16,7 +16,12 @@ type node struct {
 	matrix          map[string]any
 	// with holds JSON values, and outputRef, []any of them and concat where outputs go.
 	with map[string]any
-	env  map[string]string
+	// env are the declared variables; where a secret goes stands its name as secretMark has it.
+	env map[string]string
+	// secrets are the names of those the stage receives.
+	secrets []string
+	// atOnce is how many instances of the stage may run at a time; 0 = any.
+	atOnce int
 
 	when            condition
 	continueOnError bool
@@ -49,6 +54,7 @@ type resources struct {
 	GPU    int
 	Memory int64 // bytes
 	Disk   int64 // bytes
+	Slots  map[string]int
 }
 
 // outputRef is a place in with where the path of an output goes.

@@ -114,6 +114,7 @@ func newNode(w *Workflow, from *workflow.Node) (*node, error) {
 		stage: from.Stage, instance: from.ID, uses: from.Uses, plugin: p,
 		when: condition(from.When), continueOnError: from.ContinueOnError, timeout: from.Timeout,
 		priority: from.Priority, retry: retryOf(from.Retry), resources: resourcesOf(from.Resources),
+		secrets: from.Secrets, atOnce: from.Concurrency,
 		file: from.Pos.File, line: from.Pos.Line, col: from.Pos.Col,
 	}
 	with, _ := plainValue(from.With).(map[string]any)
@@ -128,11 +129,7 @@ func newNode(w *Workflow, from *workflow.Node) (*node, error) {
 		if n.env == nil {
 			n.env = map[string]string{}
 		}
-		text, ok := plainValue(v.Value).(string)
-		if !ok {
-			return nil, fmt.Errorf("planning stage %q: variable %q holds a secret, which this version cannot pass on", from.ID, v.Name)
-		}
-		n.env[v.Name] = text
+		n.env[v.Name] = envText(v.Value)
 	}
 	return n, nil
 }
@@ -163,8 +160,6 @@ func plainValue(v *workflow.Value) any {
 			object[f.Key] = plainValue(f.Value)
 		}
 		return object
-	case workflow.Secret:
-		return nil
 	}
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -182,7 +177,14 @@ func retryOf(r workflow.Retry) retryPolicy {
 }
 
 func resourcesOf(r workflow.Resources) resources {
-	return resources{CPU: deref(r.CPU), GPU: deref(r.GPU), Memory: deref(r.Memory), Disk: deref(r.Disk)}
+	out := resources{CPU: deref(r.CPU), GPU: deref(r.GPU), Memory: deref(r.Memory), Disk: deref(r.Disk)}
+	for _, slot := range r.Slots {
+		if out.Slots == nil {
+			out.Slots = map[string]int{}
+		}
+		out.Slots[slot.Name] = slot.Count
+	}
+	return out
 }
 
 func deref[T any](p *T) (zero T) {

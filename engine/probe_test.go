@@ -19,6 +19,8 @@ type probeConfig struct {
 		R int `json:"r" default:"8"`
 	} `json:"lora"`
 	Verbose bool `json:"verbose" bytes:"same"`
+	// Say is a variable whose value goes into the log.
+	Say string `json:"say"`
 	// Stubborn says so when it is asked to stop, and goes on.
 	Stubborn bool `json:"stubborn"`
 }
@@ -41,6 +43,9 @@ func (probe) Run(_ context.Context, a *plugins.Attempt) (plugins.Result, error) 
 	var c probeConfig
 	if err := plugins.DecodeWith(a.With, &c); err != nil {
 		return plugins.Result{}, err
+	}
+	if c.Say != "" {
+		a.Log(os.Getenv(c.Say))
 	}
 	if c.Stubborn {
 		a.Progress(1, 2, "step")

@@ -293,7 +293,7 @@ func (r *run) execute(ctx context.Context) (*Outcome, error) {
 }
 
 func (r *run) announce() {
-	r.emit(Event{Kind: RunStarted, Jobs: r.e.opts.Jobs, Stages: instances(r.nodes, allIndices(len(r.nodes)))})
+	r.emit(Event{Kind: RunStarted, Jobs: r.jobs(), Stages: instances(r.nodes, allIndices(len(r.nodes)))})
 	for i, s := range r.stages {
 		if r.results[i].outcome != "" {
 			r.emit(r.ended(i, s, 0))

@@ -16,7 +16,10 @@ type scheduler struct {
 	waiting []int // dependencies that have not ended, by node
 	ready   readyHeap
 	free    resources
+	jobs    int
 	running int
+	// instances of each stage that run
+	instances map[string]int
 	// failed is the instance whose failure ends the run, or "".
 	failed string
 	// settled nodes whose readers have yet to be looked at.
@@ -39,7 +42,7 @@ func (r *run) schedule(ctx context.Context) error {
 		return err
 	}
 	for {
-		for fatal == nil && r.control.Interrupted() == "" && ctx.Err() == nil && s.running < r.e.opts.Jobs {
+		for fatal == nil && r.control.Interrupted() == "" && ctx.Err() == nil && s.running < s.jobs {
 			n := s.next()
 			if n == nil {
 				break
@@ -69,9 +72,20 @@ func (r *run) schedule(ctx context.Context) error {
 	}
 }
 
+// jobs is how many attempts run at a time.
+func (r *run) jobs() int {
+	if c := r.plan.Workflow.Concurrency; c > 0 {
+		return min(c, r.e.opts.Jobs)
+	}
+	return r.e.opts.Jobs
+}
+
 func newScheduler(r *run) *scheduler {
-	s := &scheduler{r: r, waiting: make([]int, len(r.nodes))}
-	s.free = resources{CPU: runtime.NumCPU(), GPU: 1, Memory: freeMemory()}
+	s := &scheduler{r: r, waiting: make([]int, len(r.nodes)), jobs: r.jobs(), instances: map[string]int{}}
+	s.free = resources{CPU: runtime.NumCPU(), GPU: 1, Memory: freeMemory(), Slots: map[string]int{}}
+	for _, slot := range r.plan.Workflow.Slots {
+		s.free.Slots[slot.Name] = slot.Count
+	}
 	for i, n := range r.nodes {
 		// What asks for more than there is runs alone.
 		s.free.CPU, s.free.GPU = max(s.free.CPU, n.resources.CPU), max(s.free.GPU, n.resources.GPU)
@@ -105,6 +119,14 @@ func (s *scheduler) next() *node {
 }
 
 func (s *scheduler) fits(n *node) bool {
+	if n.atOnce > 0 && s.instances[n.stage] >= n.atOnce {
+		return false
+	}
+	for name, count := range n.resources.Slots {
+		if count > s.free.Slots[name] {
+			return false
+		}
+	}
 	return n.resources.CPU <= s.free.CPU && n.resources.GPU <= s.free.GPU && n.resources.Memory <= s.free.Memory
 }
 
@@ -114,6 +136,10 @@ func (s *scheduler) take(n *node, sign int) {
 	s.free.CPU -= sign * n.resources.CPU
 	s.free.GPU -= sign * n.resources.GPU
 	s.free.Memory -= int64(sign) * n.resources.Memory
+	s.instances[n.stage] += sign
+	for name, count := range n.resources.Slots {
+		s.free.Slots[name] -= sign * count
+	}
 }
 
 // end takes in how a node ended and decides about its readers.

@@ -1,0 +1,58 @@
+package engine
+
+import (
+	"strings"
+
+	"github.com/so8t/so8t/engine/workflow"
+	"github.com/so8t/so8t/plugins"
+)
+
+// secretMark stands in the value of a variable where a secret goes: in fingerprints and records,
+// which secrets never enter. No file holds it, for the language refuses zero bytes.
+func secretMark(name string) string { return "\x00secret " + name + "\x00" }
+
+// envText is a variable's value with marks for secrets.
+func envText(v *workflow.Value) string {
+	switch v.Kind {
+	case workflow.Secret:
+		return secretMark(v.Text)
+	case workflow.Concat:
+		var b strings.Builder
+		for _, p := range v.Parts {
+			b.WriteString(envText(p))
+		}
+		return b.String()
+	}
+	return v.Text
+}
+
+// secretValues reads the secrets of n from the engine's environment.
+func (e *Engine) secretValues(n *node) (map[string]string, error) {
+	if len(n.secrets) == 0 {
+		return nil, nil
+	}
+	values := map[string]string{}
+	for _, name := range n.secrets {
+		v := e.opts.Getenv(name)
+		if v == "" {
+			return nil, plugins.Errorf(plugins.Unavailable, "secret %s: the environment has no variable of that name", name)
+		}
+		values[name] = v
+	}
+	return values, nil
+}
+
+// environment is n's env with its secrets in their places.
+func (n *node) environment(secrets map[string]string) map[string]string {
+	if len(n.env) == 0 || len(secrets) == 0 {
+		return n.env
+	}
+	out := make(map[string]string, len(n.env))
+	for name, value := range n.env {
+		for secret, text := range secrets {
+			value = strings.ReplaceAll(value, secretMark(secret), text)
+		}
+		out[name] = value
+	}
+	return out
+}
