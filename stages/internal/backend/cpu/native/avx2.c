@@ -5,6 +5,7 @@
 #include <immintrin.h>
 #define VMIN(a, b) _mm256_min_ps(a, b)
 #define VMAX(a, b) _mm256_max_ps(a, b)
+#define VSQRT(x) ((vf)_mm256_sqrt_ps(x))
 #define VB 32
 #define MR 6
 #define NRV 2

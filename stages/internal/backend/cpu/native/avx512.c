@@ -5,6 +5,7 @@
 #include <immintrin.h>
 #define VMIN(a, b) _mm512_min_ps(a, b)
 #define VMAX(a, b) _mm512_max_ps(a, b)
+#define VSQRT(x) ((vf)_mm512_sqrt_ps(x))
 #define VB 64
 #define MR 14
 #define NRV 2
