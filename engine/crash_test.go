@@ -224,3 +224,40 @@ func checkClean(t *testing.T, dir string) {
 		}
 	}
 }
+
+// TestRun_KilledBetweenManifestAndCommit_IsAdopted kills the engine when a stage has finished, just
+// before the transaction that says so: its work is not done again.
+func TestRun_KilledBetweenManifestAndCommit_IsAdopted(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "steps")
+	if code, errs := engineProcess(t, "run", project(t, chain), "SO8T_CRASH_LOG="+log); code != 0 {
+		t.Fatalf("uninterrupted run: exit %d: %s", code, errs)
+	}
+	text, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The last journal sync of stage b: what it names is the last record of that transaction.
+	at := ""
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, "journal parts b") {
+			at, _, _ = strings.Cut(line, " ")
+		}
+	}
+	dir := project(t, strings.ReplaceAll(chain, "with: {", "with: { trace: trace, metrics: { m: 1.5 },"))
+	if code, _ := engineProcess(t, "run", dir, "SO8T_CRASH_AT="+at); code != -1 {
+		t.Fatalf("step %q: exit %d instead of being killed", at, code)
+	}
+	h := open(t, dir)
+	v := h.run(engine.Selection{}, nil)
+	if outcomes(v) != "a=cached b=cached c=succeeded" || v.Stages[1].Metrics["m"] != 1.5 {
+		t.Errorf("%s, metrics %v", outcomes(v), v.Stages[1].Metrics)
+	}
+	if got := strings.Count(trace(t, dir), "b start"); got != 1 {
+		t.Errorf("stage b ran %d times", got)
+	}
+	runs, err := h.Runs(t.Context(), engine.RunsFilter{})
+	if err != nil || len(runs.Runs) != 2 || runs.Runs[1].State != "interrupted" || runs.Runs[1].Stages["succeeded"] != 2 {
+		t.Errorf("runs %+v, error %v", runs, err)
+	}
+	checkClean(t, dir)
+}

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func builtins() []plugins.Stage { return []plugins.Stage{noop.New(), probe{}} }
+func builtins() []plugins.Stage { return []plugins.Stage{noop.New(), probe{}, curve{}} }
 
 func serve(name string) {
 	for _, s := range builtins() {

@@ -69,3 +69,34 @@ func (probe) Run(_ context.Context, a *plugins.Attempt) (plugins.Result, error) 
 	return plugins.Result{Metrics: map[string]float64{"size": float64(len(text))}},
 		os.WriteFile(filepath.Join(a.OutputDir, "times"), []byte(a.Run), 0o644)
 }
+
+// curve reports four points, and fails once after the third, with a checkpoint at the second.
+type curve struct{}
+
+func (curve) Describe() plugins.Description {
+	return plugins.Description{Name: "curve", Kind: plugins.KindStage, Revision: 1, With: plugins.SchemaOf(struct{}{}),
+		Outputs: []plugins.Output{{Name: "out"}}, Checkpoints: true}
+}
+
+func (curve) Check(context.Context, plugins.CheckRequest) (plugins.CheckReport, error) {
+	return plugins.CheckReport{}, nil
+}
+
+func (curve) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error) {
+	first := int64(1)
+	if a.Resume != nil {
+		first = a.Resume.Step + 1
+	}
+	for step := first; step <= 4; step++ {
+		a.Metric("loss", float64(step*10), step)
+		if step == 2 {
+			if err := a.SaveCheckpoint(ctx, step, func(string) error { return nil }); err != nil {
+				return plugins.Result{}, err
+			}
+		}
+		if step == 3 && a.Resume == nil {
+			return plugins.Result{}, plugins.Errorf(plugins.Internal, "once")
+		}
+	}
+	return plugins.Result{Metrics: map[string]float64{"loss": 40}}, os.WriteFile(filepath.Join(a.OutputDir, "out"), []byte("x"), 0o644)
+}

@@ -105,13 +105,19 @@ func (n *node) override(values map[string]string) error {
 	return nil
 }
 
-// pins are the stages of a run that are not repeated, as it recorded them.
+// pins are the stages that the repeated ones depend on, as the run recorded them.
 func (e *Engine) pins(ctx context.Context, id string, nodes []*node, given Selection) (map[string]pin, error) {
 	s, err := newSelection(nodes, given)
 	if err != nil {
 		return nil, err
 	}
 	pins := map[string]pin{}
+	above := map[int]bool{}
+	for _, n := range nodes {
+		if s.selected(n) {
+			spread(nodes, n, above, func(n *node) []int { return n.needs })
+		}
+	}
 	err = e.store.View(ctx, func(tx *state.Tx) error {
 		records, err := tx.Stages(id)
 		if err != nil {
@@ -120,7 +126,7 @@ func (e *Engine) pins(ctx context.Context, id string, nodes []*node, given Selec
 		index := byInstance(nodes)
 		for _, r := range records {
 			n := index[r.Instance]
-			if n == nil || s.selected(n) {
+			if n == nil || s.selected(n) || !above[n.index] {
 				continue
 			}
 			if p, ok := pinOf(r); ok {
