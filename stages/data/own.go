@@ -70,14 +70,17 @@ func fromFile(c config, a *plugins.Attempt) (*made, error) {
 	if n := len(im.Rejected); n > 0 {
 		a.Warn(fmt.Sprintf("%d rows of the dataset are not used; the log says which and why", n))
 	}
-	rows, clusters := ownRows(im)
+	rows, clusters, limit := ownRows(im)
 	sets, err := splitGroups(rows, clusters, c)
 	if err != nil {
 		return nil, err
 	}
 	m := &made{sets: sets, stats: newStats("dataset", c.Seed, sets)}
 	m.stats.Import = &importStats{Accepted: len(rows), Rejected: len(im.Rejected), NearDuplicates: len(im.Warnings), Blank: im.BlankLines,
-		Clusters: slices.Max(clusters) + 1, Unlabelled: unlabelled(rows)}
+		Clusters: slices.Max(clusters) + 1, ClusterLimit: limit, Unlabelled: unlabelled(rows)}
+	if limit > dataset.ClusterLimit {
+		a.Warn(fmt.Sprintf("the rows are so alike that only prompts with a similarity of %g or more were kept in one split; give rows a template_id to say what belongs together", limit))
+	}
 	m.corpus = textCorpus(sets[train], uint64(c.Seed))
 	warnSmall(a, sets)
 	return m, nil
@@ -85,8 +88,8 @@ func fromFile(c config, a *plugins.Attempt) (*made, error) {
 
 // ownRows gives rows their targets and ids, and their cluster as template when they name
 // none.
-func ownRows(im *dataset.Import) ([]dataset.Row, []int) {
-	rows := make([]dataset.Row, len(im.Rows))
+func ownRows(im *dataset.Import) (rows []dataset.Row, clusters []int, limit float64) {
+	rows = make([]dataset.Row, len(im.Rows))
 	for i, r := range im.Rows {
 		rows[i] = r.Targeted()
 		rows[i].ID = fmt.Sprintf("line-%06d", r.Line)
@@ -94,13 +97,13 @@ func ownRows(im *dataset.Import) ([]dataset.Row, []int) {
 			rows[i].Domain = "general"
 		}
 	}
-	clusters := dataset.Clusters(rows)
+	clusters, limit = dataset.Clusters(rows)
 	for i := range rows {
 		if rows[i].Template == "" {
 			rows[i].Template = fmt.Sprintf("cluster-%05d", clusters[i])
 		}
 	}
-	return rows, clusters
+	return rows, clusters, limit
 }
 
 func unlabelled(rows []dataset.Row) int {

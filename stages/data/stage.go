@@ -62,7 +62,7 @@ func (Stage) Check(_ context.Context, req plugins.CheckRequest) (plugins.CheckRe
 	}
 	im, problems, err := importOwn(c, req.ProjectDir)
 	if err == nil && len(problems) == 0 {
-		rows, clusters := ownRows(im)
+		rows, clusters, _ := ownRows(im)
 		if _, err := splitGroups(rows, clusters, c); err != nil {
 			problems = append(problems, plugins.Problem{Field: "dataset", Code: plugins.BadInput, Message: err.Error(), Hint: "add rows"})
 		}

@@ -37,6 +37,8 @@ type importStats struct {
 	Blank          int `json:"blank_lines"`
 	Unlabelled     int `json:"unlabelled"` // for learning only
 	Clusters       int `json:"clusters"`
+	// ClusterLimit is the similarity from which prompts were kept together.
+	ClusterLimit float64 `json:"cluster_limit"`
 }
 
 func newStats(source string, seed int64, sets [4][]dataset.Row) stats {

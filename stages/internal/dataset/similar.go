@@ -23,10 +23,19 @@ func newGramSet(text string) gramSet {
 	return slices.Compact(s)
 }
 
-// jaccard is |a ∩ b| / |a ∪ b|.
-func jaccard(a, b gramSet) float64 {
+// jaccard is |a ∩ b| / |a ∪ b|, or some number below limit when it is below.
+func jaccard(a, b gramSet, limit float64) float64 {
+	total := float64(len(a) + len(b))
+	if total == 0 {
+		return 0
+	}
+	// shared/(total − shared) ≥ limit needs shared ≥ limit·total/(1 + limit).
+	need := int(math.Ceil(limit*total/(1+limit) - 1e-9))
 	shared, i, j := 0, 0, 0
 	for i < len(a) && j < len(b) {
+		if shared+min(len(a)-i, len(b)-j) < need {
+			return 0
+		}
 		switch {
 		case a[i] == b[j]:
 			shared, i, j = shared+1, i+1, j+1
@@ -36,14 +45,11 @@ func jaccard(a, b gramSet) float64 {
 			j++
 		}
 	}
-	if len(a)+len(b) == 0 {
-		return 0
-	}
-	return float64(shared) / float64(len(a)+len(b)-shared)
+	return float64(shared) / (total - float64(shared))
 }
 
 // similarPairs calls found for every pair j < i of sets with a Jaccard similarity of at
-// least limit, i ascending. Two such sets share one of their rarest grams (the first
+// least limit: i ascending, j in any order. Two such sets share one of their rarest grams (the first
 // n − ⌈limit·n⌉ + 1 of each in one order), so only those are indexed.
 func similarPairs(sets []gramSet, limit float64, found func(i, j int, similarity float64)) {
 	frequency := map[uint64]int{}
@@ -52,7 +58,8 @@ func similarPairs(sets []gramSet, limit float64, found func(i, j int, similarity
 			frequency[g]++
 		}
 	}
-	index := map[uint64][]int{}
+	index := map[uint64][]int32{}
+	compared := make([]int, len(sets)) // the last i+1 with which j was compared
 	for i, s := range sets {
 		rare := slices.Clone(s)
 		slices.SortFunc(rare, func(a, b uint64) int {
@@ -62,22 +69,17 @@ func similarPairs(sets []gramSet, limit float64, found func(i, j int, similarity
 			// The 1e-9 keeps a product like 0.85·20 from rounding up.
 			rare = rare[:len(rare)-int(math.Ceil(limit*float64(len(rare))-1e-9))+1]
 		}
-		candidates := map[int]bool{}
 		for _, g := range rare {
 			for _, j := range index[g] {
-				candidates[j] = true
+				if compared[j] == i+1 {
+					continue
+				}
+				compared[j] = i + 1
+				if v := jaccard(s, sets[j], limit); v >= limit {
+					found(i, int(j), v)
+				}
 			}
-			index[g] = append(index[g], i)
-		}
-		order := make([]int, 0, len(candidates))
-		for j := range candidates {
-			order = append(order, j)
-		}
-		slices.Sort(order)
-		for _, j := range order {
-			if v := jaccard(s, sets[j]); v >= limit {
-				found(i, j, v)
-			}
+			index[g] = append(index[g], int32(i))
 		}
 	}
 }
