@@ -7,7 +7,7 @@
 // [Options.Describe].
 //
 // The way of a file: scan.go refuses what the parser must not see (encoding, depth, size),
-// yaml.go turns goccy/go-yaml's syntax tree into nodes with places, document.go and the decode
-// files read the language from them, value.go and schema.go resolve and check `with`, graph.go
-// orders the stages.
+// yaml.go turns goccy/go-yaml's syntax tree into nodes with places, include.go gathers the files,
+// document.go and what it calls read the language from them by the tables in keys.go, matrix.go
+// and pairing.go make instances, schema.go checks `with`, graph.go orders the stages.
 package workflow

@@ -152,13 +152,9 @@ func (d *document) fields(n *node, table []keySpec, at Pos, what string) map[str
 	if !d.mapping(n, what) {
 		return nil
 	}
-	specs := make(map[string]keySpec, len(table))
-	for _, k := range table {
-		specs[k.name] = k
-	}
 	out := make(map[string]pair, len(n.pairs))
 	for _, p := range d.entries(n) {
-		spec, known := specs[p.key.text]
+		spec, known := find(table, p.key.text)
 		switch {
 		case p.key.broken:
 		case !known:

@@ -23,6 +23,15 @@ func names(table []keySpec) []string {
 	return out
 }
 
+func find(table []keySpec, name string) (keySpec, bool) {
+	for _, k := range table {
+		if k.name == name {
+			return k, true
+		}
+	}
+	return keySpec{}, false
+}
+
 var topKeys = []keySpec{
 	{name: "version", help: "version of the language: 1", schema: constant(1), required: true},
 	{name: "name", help: "name of the workflow", schema: text},

@@ -104,7 +104,8 @@ type Lookup func(node, output string) (string, bool)
 
 // Resolve gives v as plain Go values: nil, bool, int64, float64, string, []any and
 // map[string]any, whose JSON encoding is deterministic. An output without a value (its stage was
-// skipped) leaves its field, or its element of a list, out; in a longer text it is empty.
+// skipped) leaves its field, or its element of a list, out; in a longer text it is empty. For
+// `with`, where no secret stands; see ResolveEnv.
 func Resolve(v *Value, outputs Lookup) any {
 	got, _ := resolve(v, outputs)
 	return got
@@ -157,7 +158,7 @@ func (v *Value) scalar() any {
 			return int64(v.Float) // 1e3 and 1000 are one value
 		}
 		return v.Float
-	case Text, Secret:
+	case Text:
 		return v.Text
 	}
 	return nil

@@ -40,6 +40,17 @@ stages:
 	}
 }
 
+func TestResolveEnv(t *testing.T) {
+	n := parseStage(t, "version: 1\nsecrets: S\nenv: {N: 1.50, T: a}\nstages: {a: {uses: x, env: {S: \"${secrets.S}\", B: \"Bearer ${secrets.S}!\", T: b}}}\n")
+	got, err := ResolveEnv(n.Env, func(name string) (string, bool) { return "<" + name + ">", true })
+	if want := map[string]string{"N": "1.50", "T": "b", "S": "<S>", "B": "Bearer <S>!"}; err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v %v", got, err)
+	}
+	if _, err := ResolveEnv(n.Env, func(string) (string, bool) { return "", false }); err == nil || !strings.Contains(err.Error(), `"S"`) {
+		t.Errorf("%v", err)
+	}
+}
+
 // What a file says is the same whatever the order of keys, the quotes, the style and the comments.
 func TestCanonical(t *testing.T) {
 	a := parseStage(t, "version: 1\nstages:\n  a: {uses: x, with: {b: [1, two], a: {c: 1.5, d: t}}}\n")
