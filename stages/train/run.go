@@ -130,6 +130,11 @@ func (t *training) newRun(ctx context.Context, a *plugins.Attempt, c Config) (*l
 			if p.EvalLoss != nil {
 				a.Metric("eval_loss", *p.EvalLoss, p.Step)
 			}
+			if p.Step%evals == 0 || p.Step == steps {
+				mean, most := t.model.angles(t.be)
+				a.Metric("gate_angle_mean", mean, p.Step)
+				a.Metric("gate_angle_max", most, p.Step)
+			}
 		},
 	}
 	if a.Resume != nil {

@@ -117,7 +117,7 @@ func TestRun_WritesAdapterCurveAndMetrics(t *testing.T) {
 	}
 	res, err := Stage{}.Run(t.Context(), a)
 	must(t, err)
-	if progress != (plugins.Progress{Done: 12, Total: 12, Unit: "step"}) || series["loss"] != 12 || series["eval_loss"] == 0 {
+	if progress != (plugins.Progress{Done: 12, Total: 12, Unit: "step"}) || series["loss"] != 12 || series["eval_loss"] == 0 || series["gate_angle_max"] == 0 {
 		t.Errorf("progress %+v, series %v", progress, series)
 	}
 	known := map[string]bool{}

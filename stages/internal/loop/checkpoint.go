@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/so8t/so8t/stages/internal/safetensors"
 )
@@ -73,64 +72,52 @@ func (c cursor) check(facts Facts) error {
 	return nil
 }
 
-// snapshot is a checkpoint in memory: host copies, in the order of the parameters.
-type snapshot struct {
-	cursor
-	tensors map[string][]float32
-	shapes  map[string][]int
-}
-
-func (s *snapshot) write(dir string) error {
-	b, err := json.MarshalIndent(s.cursor, "", "  ")
+// writeCheckpoint fills dir. The tensors are asked for one at a time, so that a checkpoint
+// takes no memory of its own.
+func writeCheckpoint(dir string, at cursor, tensors []safetensors.Tensor) error {
+	b, err := json.MarshalIndent(at, "", "  ")
 	if err != nil {
 		return fmt.Errorf("writing checkpoint: %w", err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, stateFile), append(b, '\n'), 0o644); err != nil {
 		return fmt.Errorf("writing checkpoint: %w", err)
 	}
-	var ts []safetensors.Tensor
-	for _, name := range slices.Sorted(maps.Keys(s.tensors)) {
-		ts = append(ts, safetensors.FromFloats(name, safetensors.F32, s.shapes[name], s.tensors[name]))
-	}
-	if err := safetensors.Write(filepath.Join(dir, tensorFile), ts, nil); err != nil {
+	if err := safetensors.Write(filepath.Join(dir, tensorFile), tensors, nil); err != nil {
 		return fmt.Errorf("writing checkpoint: %w", err)
 	}
 	return nil
 }
 
-// readSnapshot loads a checkpoint and refuses one of other facts.
-func readSnapshot(dir string, facts Facts) (*snapshot, error) {
-	s := &snapshot{tensors: map[string][]float32{}, shapes: map[string][]int{}}
-	b, err := os.ReadFile(filepath.Join(dir, stateFile))
-	if err == nil {
-		err = json.Unmarshal(b, &s.cursor)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading checkpoint %q: %w", dir, err)
-	}
-	if err := s.check(facts); err != nil {
-		return nil, fmt.Errorf("reading checkpoint %q: %w", dir, err)
-	}
-	set, err := safetensors.Open(filepath.Join(dir, tensorFile))
-	if err != nil {
-		return nil, fmt.Errorf("reading checkpoint: %w", err)
-	}
-	defer set.Close()
-	for _, name := range set.Names() {
-		if s.tensors[name], err = set.Floats(name); err != nil {
-			return nil, fmt.Errorf("reading checkpoint: %w", err)
-		}
-		info, _ := set.Info(name)
-		s.shapes[name] = info.Shape
-	}
-	return s, nil
+// checkpoint is an open one.
+type checkpoint struct {
+	cursor
+	set *safetensors.Set
 }
 
-// take returns a tensor of the checkpoint, which must have n elements.
-func (s *snapshot) take(kind, name string, n int) ([]float32, error) {
-	t, ok := s.tensors[kind+"."+name]
-	if !ok {
-		return nil, fmt.Errorf("reading checkpoint: no tensor %q", kind+"."+name)
+// openCheckpoint opens a checkpoint and refuses one of other facts.
+func openCheckpoint(dir string, facts Facts) (*checkpoint, error) {
+	c := &checkpoint{}
+	b, err := os.ReadFile(filepath.Join(dir, stateFile))
+	if err == nil {
+		err = json.Unmarshal(b, &c.cursor)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading checkpoint %q: %w", dir, err)
+	}
+	if err := c.check(facts); err != nil {
+		return nil, fmt.Errorf("reading checkpoint %q: %w", dir, err)
+	}
+	if c.set, err = safetensors.Open(filepath.Join(dir, tensorFile)); err != nil {
+		return nil, fmt.Errorf("reading checkpoint: %w", err)
+	}
+	return c, nil
+}
+
+// floats returns a tensor of the checkpoint, which must have n elements.
+func (c *checkpoint) floats(kind, name string, n int) ([]float32, error) {
+	t, err := c.set.Floats(kind + "." + name)
+	if err != nil {
+		return nil, fmt.Errorf("reading checkpoint: %w", err)
 	}
 	if len(t) != n {
 		return nil, fmt.Errorf("reading checkpoint: tensor %q has %d elements, the parameter %d", kind+"."+name, len(t), n)
@@ -138,11 +125,7 @@ func (s *snapshot) take(kind, name string, n int) ([]float32, error) {
 	return t, nil
 }
 
-func (s *snapshot) hasBest() bool {
-	for name := range s.tensors {
-		if strings.HasPrefix(name, "best.") {
-			return true
-		}
-	}
-	return false
+func (c *checkpoint) has(kind, name string) bool {
+	_, ok := c.set.Info(kind + "." + name)
+	return ok
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -325,5 +326,34 @@ func TestRun_EarlyStoppingKeepsTheBest(t *testing.T) {
 	again, err := r.Do(t.Context())
 	if err != nil || again.BestStep != s.BestStep || again.EvalLoss != s.EvalLoss || !sameBits(m.values(), whole.values()) {
 		t.Errorf("resumed after its best step: %+v, want %+v (%v)", again, s, err)
+	}
+}
+
+func TestRun_DamagedCheckpointIsAnErrorThatNamesTheFile(t *testing.T) {
+	m := newToy(t, 0)
+	r := toyRun(t, m, m.be, 6)
+	into := t.TempDir()
+	r.Save, r.Every, r.Now = saver(t, into), time.Second, ticking()
+	if _, err := r.Do(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for file, damage := range map[string]func(string) error{
+		stateFile:  func(p string) error { return os.WriteFile(p, []byte("{"), 0o644) },
+		tensorFile: func(p string) error { return os.Truncate(p, 200) },
+		curveFile:  os.Remove,
+	} {
+		dir := filepath.Join(t.TempDir(), "3")
+		if err := os.CopyFS(dir, os.DirFS(filepath.Join(into, "3"))); err != nil {
+			t.Fatal(err)
+		}
+		if err := damage(filepath.Join(dir, file)); err != nil {
+			t.Fatal(err)
+		}
+		m := newToy(t, 0)
+		r := toyRun(t, m, m.be, 6)
+		r.Resume = dir
+		if _, err := r.Do(t.Context()); err == nil || !strings.Contains(err.Error(), dir) {
+			t.Errorf("%s damaged: %v, want an error that names the checkpoint", file, err)
+		}
 	}
 }

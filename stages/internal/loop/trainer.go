@@ -3,11 +3,13 @@ package loop
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"time"
 
 	"github.com/so8t/so8t/stages/internal/backend"
+	"github.com/so8t/so8t/stages/internal/safetensors"
 	"github.com/so8t/so8t/stages/internal/tensor"
 )
 
@@ -221,25 +223,11 @@ func (t *trainer) download(b backend.Buffer) []float32 {
 
 // save writes a checkpoint of the state after the last step.
 func (t *trainer) save() error {
-	s := &snapshot{cursor: t.at, tensors: map[string][]float32{}, shapes: map[string][]int{}}
-	put := func(kind string, p tensor.Param, data []float32) {
-		s.tensors[kind+"."+p.Name] = data
-		s.shapes[kind+"."+p.Name] = p.Tensor().Shape()
-	}
-	for _, p := range t.opt.params {
-		st := p.State.(*moments)
-		put("value", p, t.download(p.Tensor().Buffer()))
-		put("m", p, t.download(st.m))
-		put("v", p, t.download(st.v))
-		if t.best != nil {
-			put("best", p, t.best[p.Name])
-		}
-	}
-	if err := t.run.Backend.Err(); err != nil {
-		return fmt.Errorf("saving step %d: %w", t.at.Step, err)
-	}
 	err := t.run.Save(t.at.Step, func(dir string) error {
-		if err := s.write(dir); err != nil {
+		if err := writeCheckpoint(dir, t.at, t.tensors()); err != nil {
+			return err
+		}
+		if err := t.run.Backend.Err(); err != nil {
 			return err
 		}
 		return t.journal.copyTo(dir)
@@ -251,31 +239,56 @@ func (t *trainer) save() error {
 	return nil
 }
 
+// tensors are those of a checkpoint, each downloaded when its bytes are written.
+func (t *trainer) tensors() []safetensors.Tensor {
+	var out []safetensors.Tensor
+	add := func(kind string, p tensor.Param, data func() []float32) {
+		out = append(out, safetensors.Tensor{
+			Name: kind + "." + p.Name, DType: safetensors.F32, Shape: p.Tensor().Shape(),
+			WriteTo: func(w io.Writer) error { return safetensors.WriteFloats(w, safetensors.F32, data()) },
+		})
+	}
+	for _, p := range t.opt.params {
+		st := p.State.(*moments)
+		add("value", p, func() []float32 { return t.download(p.Tensor().Buffer()) })
+		add("m", p, func() []float32 { return t.download(st.m) })
+		add("v", p, func() []float32 { return t.download(st.v) })
+		if t.best != nil {
+			add("best", p, func() []float32 { return t.best[p.Name] })
+		}
+	}
+	return out
+}
+
 // restore is the inverse of save.
 func (t *trainer) restore(dir string) error {
-	s, err := readSnapshot(dir, t.at.Facts)
+	c, err := openCheckpoint(dir, t.at.Facts)
 	if err != nil {
 		return err
 	}
-	if s.hasBest() {
+	defer c.set.Close()
+	if c.has("best", t.opt.params[0].Name) {
 		t.best = map[string][]float32{}
 	}
 	for _, p := range t.opt.params {
 		n := p.Tensor().Size()
 		st := p.State.(*moments)
-		for kind, b := range map[string]backend.Buffer{"value": p.Tensor().Buffer(), "m": st.m, "v": st.v} {
-			data, err := s.take(kind, p.Name, n)
+		for _, part := range []struct {
+			kind string
+			into backend.Buffer
+		}{{"value", p.Tensor().Buffer()}, {"m", st.m}, {"v", st.v}} {
+			data, err := c.floats(part.kind, p.Name, n)
 			if err != nil {
 				return err
 			}
-			t.run.Backend.Upload(b, data)
+			t.run.Backend.Upload(part.into, data)
 		}
 		if t.best != nil {
-			if t.best[p.Name], err = s.take("best", p.Name, n); err != nil {
+			if t.best[p.Name], err = c.floats("best", p.Name, n); err != nil {
 				return err
 			}
 		}
 	}
-	t.at = s.cursor
+	t.at = c.cursor
 	return t.run.Backend.Err()
 }
