@@ -3,31 +3,43 @@ package cpu
 import (
 	"runtime"
 	"sync/atomic"
+	"time"
 )
 
-// spins is how often a worker looks for work before it sleeps: the gaps between the operations of a step are shorter than waking a thread.
-const spins = 20000
+const (
+	// idleSpins is how often a worker looks for work before it sleeps: the gaps between the operations of a step are shorter than waking a thread.
+	idleSpins = 20000
+	// waitSpins is how often the caller looks whether the others are done before it gives its processor away: on a busy machine the worker it
+	// waits for may need that very processor.
+	waitSpins = 5000
+)
 
-// pool runs parts of one operation on a fixed set of goroutines. Only one caller at a time may use it (machine.mu).
+// pool runs the parts of one operation on the caller and a fixed set of goroutines. Only one caller at a time may use it (machine.mu).
+// A worker that comes late finds no part left and costs nothing: the caller waits for parts, not for workers.
 type pool struct {
 	threads int
 	workers []*worker
-	part    atomic.Int64 // next part of the current job
-	pending atomic.Int64 // workers that have not finished it
-	parts   int
-	job     func(part int)
+	current atomic.Pointer[job]
+}
+
+// job is one operation. A new one is made each time, so that late workers look at an old job's counters and not at the next one's.
+type job struct {
+	parts   int64
+	f       func(part int)
+	next    atomic.Int64 // part to take
+	done    atomic.Int64 // parts finished
 	failure atomic.Pointer[failure]
 }
 
 type failure struct{ reason any }
 
 type worker struct {
-	ticket atomic.Uint64 // raised for every job; the highest value means stop
 	asleep atomic.Bool
 	wake   chan struct{}
 }
 
-const stop = ^uint64(0)
+// stopped is the job that ends the workers.
+var stopped = &job{}
 
 func newPool(threads int) *pool {
 	p := &pool{threads: max(1, threads)}
@@ -39,86 +51,83 @@ func newPool(threads int) *pool {
 	return p
 }
 
-// run calls job(0) … job(parts-1), each once, and returns when all are done. A panic in any of them is raised here.
-func (p *pool) run(parts int, job func(part int)) {
+// run calls f(0) … f(parts-1), each once, and returns when all are done. A panic in any of them is raised here.
+func (p *pool) run(parts int, f func(part int)) {
 	helpers := min(len(p.workers), parts-1)
 	if helpers <= 0 {
 		for i := range parts {
-			job(i)
+			f(i)
 		}
 		return
 	}
-	p.job, p.parts = job, parts
-	p.part.Store(0)
-	p.failure.Store(nil)
-	p.pending.Store(int64(helpers))
+	j := &job{parts: int64(parts), f: f}
+	p.current.Store(j)
 	for _, w := range p.workers[:helpers] {
-		w.ticket.Add(1)
-		if w.asleep.Load() {
-			select {
-			case w.wake <- struct{}{}:
-			default:
-			}
-		}
+		w.rouse()
 	}
-	p.share()
-	for n := 1; p.pending.Load() > 0; n++ {
-		if n%64 == 0 {
+	j.share()
+	for n := 1; j.done.Load() < j.parts; n++ {
+		switch {
+		case n > waitSpins:
+			time.Sleep(10 * time.Microsecond)
+		case n%64 == 0:
 			runtime.Gosched()
 		}
 	}
-	p.job = nil
-	if f := p.failure.Load(); f != nil {
+	if f := j.failure.Load(); f != nil {
 		panic(f.reason)
 	}
 }
 
 // share takes parts until none is left.
-func (p *pool) share() {
-	defer func() {
-		if r := recover(); r != nil {
-			p.failure.CompareAndSwap(nil, &failure{r})
-		}
-	}()
+func (j *job) share() {
 	for {
-		i := int(p.part.Add(1)) - 1
-		if i >= p.parts {
+		i := j.next.Add(1) - 1
+		if i >= j.parts {
 			return
 		}
-		p.job(i)
+		j.do(int(i))
 	}
+}
+
+func (j *job) do(part int) {
+	defer j.done.Add(1)
+	defer func() {
+		if r := recover(); r != nil {
+			j.failure.CompareAndSwap(nil, &failure{r})
+		}
+	}()
+	j.f(part)
 }
 
 func (p *pool) work(w *worker) {
-	var seen uint64
+	var seen *job
 	for {
-		t := w.await(seen)
-		if t == stop {
+		seen = p.await(w, seen)
+		if seen == stopped {
 			return
 		}
-		seen = t
-		p.share()
-		p.pending.Add(-1)
+		seen.share()
 	}
 }
 
-// await returns the ticket once it differs from seen.
-func (w *worker) await(seen uint64) uint64 {
+// await returns the current job once it is another than seen.
+func (p *pool) await(w *worker, seen *job) *job {
 	for n := 1; ; n++ {
-		if t := w.ticket.Load(); t != seen {
-			return t
+		if j := p.current.Load(); j != seen {
+			return j
 		}
 		if n%64 == 0 {
 			runtime.Gosched()
 		}
-		if n < spins {
+		if n < idleSpins {
 			continue
 		}
-		// The flag is raised before the last look: whoever raises the ticket afterwards sees it and wakes us.
+		// The flag is raised before the last look: whoever stores a job afterwards sees it and wakes us.
 		w.asleep.Store(true)
-		if t := w.ticket.Load(); t != seen {
+		if j := p.current.Load(); j != seen {
 			w.asleep.Store(false)
-			return t
+			return j
 		}
 		<-w.wake
 		w.asleep.Store(false)
@@ -126,12 +135,18 @@ func (w *worker) await(seen uint64) uint64 {
 	}
 }
 
-func (p *pool) close() {
-	for _, w := range p.workers {
-		w.ticket.Store(stop)
+func (w *worker) rouse() {
+	if w.asleep.Load() {
 		select {
 		case w.wake <- struct{}{}:
 		default:
 		}
+	}
+}
+
+func (p *pool) close() {
+	p.current.Store(stopped)
+	for _, w := range p.workers {
+		w.rouse()
 	}
 }
