@@ -1,6 +1,7 @@
 package phi3
 
 import (
+	"context"
 	"testing"
 
 	"github.com/nlpodyssey/spago/ag"
@@ -69,6 +70,34 @@ func BenchmarkDecode(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// One operation continues 64 prompts of 60 tokens by 32.
+func BenchmarkGenerate(b *testing.B) {
+	r := benchRunner(b, 128)
+	prompts := make([][]int32, 64)
+	for i := range prompts {
+		for k := range 60 {
+			prompts[i] = append(prompts[i], int32((i*31+k*7)%800))
+		}
+	}
+	g := Generation{MaxNew: 32}
+	b.Run("one by one", func(b *testing.B) {
+		for b.Loop() {
+			for _, p := range prompts {
+				if _, _, err := r.Generate(context.Background(), p, g); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+	})
+	b.Run("many", func(b *testing.B) {
+		for b.Loop() {
+			if _, _, err := r.GenerateMany(context.Background(), prompts, g, nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }
 
 func BenchmarkTrainStep(b *testing.B) {

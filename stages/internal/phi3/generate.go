@@ -2,93 +2,10 @@ package phi3
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
-
-	"github.com/so8t/so8t/stages/internal/backend"
 )
-
-// Session is one sequence being decoded, with its keys and values cached.
-type Session struct {
-	r            *Runner
-	tokens       []int32
-	keys, values []backend.Buffer // per layer [capacity, K·D]
-	capacity     int
-	long         bool // which rotary factors the cache was made with
-	filled       int  // rows of the cache that are valid
-}
-
-// NewSession makes room for a sequence of up to capacity tokens.
-func (r *Runner) NewSession(capacity int) (*Session, error) {
-	if capacity < 1 || capacity > r.base.rope.maxLen {
-		return nil, fmt.Errorf("starting a session: %d tokens, at most %d were planned for", capacity, r.base.rope.maxLen)
-	}
-	s := &Session{r: r, capacity: capacity}
-	n := capacity * r.Config.KVHeads * r.Config.HeadDim
-	for range r.Config.Layers {
-		s.keys = append(s.keys, r.be.NewBuffer(n))
-		s.values = append(s.values, r.be.NewBuffer(n))
-	}
-	return s, r.be.Err()
-}
-
-// Release gives the cache back.
-func (s *Session) Release() {
-	for i := range s.keys {
-		s.r.be.Release(s.keys[i])
-		s.r.be.Release(s.values[i])
-	}
-}
-
-// Reset forgets the sequence and keeps the room.
-func (s *Session) Reset() { s.tokens, s.filled, s.long = s.tokens[:0], 0, false }
-
-// Len is the number of tokens so far.
-func (s *Session) Len() int { return len(s.tokens) }
-
-// Feed appends tokens, a whole prompt or one, and returns the logits after the last. [V]
-// When the sequence outgrows the short rotary factors, what is cached is wrong for the
-// long ones: all of it runs again.
-func (s *Session) Feed(tokens ...int32) ([]float32, error) {
-	r := s.r
-	if len(tokens) == 0 || len(s.tokens)+len(tokens) > s.capacity {
-		return nil, fmt.Errorf("feeding %d tokens to a session: it has %d of %d", len(tokens), len(s.tokens), s.capacity)
-	}
-	if err := r.checkTokens(tokens); err != nil {
-		return nil, err
-	}
-	s.tokens = append(s.tokens, tokens...)
-	if long := r.Config.UsesLong(len(s.tokens)); long != s.long {
-		s.long, s.filled = long, 0
-	}
-	defer r.scope.End()
-	fresh := s.tokens[s.filled:]
-	past := s.filled
-	positions := make([]int32, len(fresh))
-	for i := range positions {
-		positions[i] = r.base.rope.row(past+i, s.long)
-	}
-	rows := backend.Segment{Len: len(fresh)}
-	pk := r.be.Pack(backend.PackingData{Rows: len(fresh), Segments: []backend.Segment{rows}, Positions: positions})
-	var lse backend.Buffer
-	if past == 0 {
-		lse = r.scope.Alloc(len(fresh) * r.Config.Heads)
-	}
-	h := r.forward(fresh, func(layer int, out, qkv backend.Buffer) {
-		r.be.Rope(qkv, qkv, r.shape, r.base.rope.table, pk, false)
-		r.copyKV(s.keys[layer], s.values[layer], past, qkv, rows)
-		if past == 0 {
-			r.be.Attention(out, lse, qkv, r.shape, pk)
-		} else {
-			r.cached(out, qkv, rows, s.keys[layer], s.values[layer], past)
-		}
-	})
-	s.filled = len(s.tokens)
-	last := r.be.View(h, (len(fresh)-1)*r.Config.Hidden, r.Config.Hidden)
-	return r.logits(last, 1), r.be.Err()
-}
 
 // Generation says how Generate goes on and when it ends.
 type Generation struct {

@@ -336,13 +336,13 @@ func TestRunner_ScoreRefuses(t *testing.T) {
 
 func TestGenerate(t *testing.T) {
 	r := runner(t, reference(t), load(t, "tiny-phi3", StoreNative), 80, nil)
-	prompt := sequence(12).ids
+	prompt := sequence(55).ids // ten tokens on, the long rotary factors begin
 	var streamed []int32
-	out, why, err := r.Generate(context.Background(), prompt, Generation{MaxNew: 60, Token: func(id int32) { streamed = append(streamed, id) }})
-	if err != nil || why != OutOfRoom || len(out) != 60 || !slices.Equal(out, streamed) {
+	out, why, err := r.Generate(context.Background(), prompt, Generation{MaxNew: 14, Token: func(id int32) { streamed = append(streamed, id) }})
+	if err != nil || why != OutOfRoom || len(out) != 14 || !slices.Equal(out, streamed) {
 		t.Fatalf("%d tokens, %d streamed, %q, %v", len(out), len(streamed), why, err)
 	}
-	// Greedy by hand, with full forward passes (52 tokens on, the long factors begin).
+	// Greedy by hand, with full forward passes.
 	ids := slices.Clone(prompt)
 	for _, id := range out {
 		logits, err := r.LastLogits(ids)
@@ -354,8 +354,8 @@ func TestGenerate(t *testing.T) {
 		}
 		ids = append(ids, id)
 	}
-	at := slices.Index(out, out[20])
-	cut, why, err := r.Generate(context.Background(), prompt, Generation{MaxNew: 60, Stop: []int32{out[20]}})
+	at := slices.Index(out, out[6])
+	cut, why, err := r.Generate(context.Background(), prompt, Generation{MaxNew: 14, Stop: []int32{out[6]}})
 	if err != nil || why != Stopped || !slices.Equal(cut, out[:at]) {
 		t.Errorf("stop token: %d tokens, %q, %v", len(cut), why, err)
 	}
@@ -366,6 +366,58 @@ func TestGenerate(t *testing.T) {
 	}
 	if _, _, err := r.Generate(context.Background(), sequence(90).ids, Generation{MaxNew: 1}); err == nil {
 		t.Error("a prompt longer than the context was accepted")
+	}
+}
+
+// Side by side gives what one after the other gives: with more prompts than slots, stops
+// at different times, and sequences that cross over to the long rotary factors.
+func TestGenerateMany_EqualsGenerate(t *testing.T) {
+	r := runner(t, reference(t), load(t, "tiny-phi3", StoreNative), 80, loraFixture(t))
+	var prompts [][]int32
+	for i := range manySlots + 9 {
+		prompts = append(prompts, sequence(1+(i*29)%75).ids)
+	}
+	first, _, err := r.Generate(context.Background(), prompts[3], Generation{MaxNew: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := Generation{MaxNew: 8, Stop: []int32{first[4]}}
+	var told []int
+	got, why, err := r.GenerateMany(context.Background(), prompts, g, func(n int) { told = append(told, n) })
+	if err != nil || told[len(told)-1] != len(prompts) || !slices.IsSorted(told) {
+		t.Fatalf("%v, %v", told, err)
+	}
+	reasons := map[Reason]int{}
+	for i, p := range prompts {
+		want, reason, err := r.Generate(context.Background(), p, g)
+		if err != nil || !slices.Equal(got[i], want) || why[i] != reason {
+			t.Errorf("prompt %d: %v (%s); alone %v (%s), %v", i, got[i], why[i], want, reason, err)
+		}
+		reasons[reason]++
+	}
+	if reasons[Stopped] == 0 || reasons[OutOfRoom] == 0 {
+		t.Errorf("the prompts end in one way only: %v", reasons)
+	}
+}
+
+func TestGenerateMany_Edges(t *testing.T) {
+	r := runner(t, reference(t), load(t, "tiny-phi3", StoreNative), 20, nil)
+	ctx := context.Background()
+	if out, _, err := r.GenerateMany(ctx, nil, Generation{MaxNew: 3}, nil); err != nil || len(out) != 0 {
+		t.Errorf("no prompt: %v, %v", out, err)
+	}
+	if out, why, err := r.GenerateMany(ctx, [][]int32{{1}, {2}}, Generation{}, nil); err != nil || out[1] != nil || why[1] != OutOfRoom {
+		t.Errorf("no new token: %v, %v, %v", out, why, err)
+	}
+	for _, bad := range [][]int32{{}, make([]int32, 21), {-4}} {
+		if _, _, err := r.GenerateMany(ctx, [][]int32{{1}, bad}, Generation{MaxNew: 3}, nil); err == nil {
+			t.Errorf("%v was accepted", bad)
+		}
+	}
+	cancelled, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, _, err := r.GenerateMany(cancelled, [][]int32{{1}}, Generation{MaxNew: 3}, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
 	}
 }
 
