@@ -57,7 +57,7 @@ func (m *ngramModel) probs(f []int) [3]float64 {
 	return z
 }
 
-// trainNgrams fits by AdaGrad, 12 passes, with the penalty ½|w|² (scikit-learn's C = 1).
+// trainNgrams fits by AdaGrad, 8 passes, with the penalty ½|w|² (scikit-learn's C = 1).
 func trainNgrams(rows []generated) *ngramModel {
 	m := &ngramModel{index: map[string]int{}}
 	counts := map[string]int{}
@@ -83,7 +83,7 @@ func trainNgrams(rows []generated) *ngramModel {
 		features[i] = m.features(r.row.PromptText())
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
-	for range 12 {
+	for range 8 {
 		for _, i := range rng.Perm(len(rows)) {
 			p := m.probs(features[i])
 			p[slices.Index(dataset.Labels, rows[i].row.Label)]--
@@ -102,26 +102,9 @@ func trainNgrams(rows []generated) *ngramModel {
 	return m
 }
 
-type ngramScore struct {
-	accuracy, falseAllow, decisionAccuracy, decisionFalseAllow float64
-}
-
-// score uses the threshold for ALLOW that keeps false allows ≤ 1 % on the calibration rows.
-func (m *ngramModel) score(calibration, rows []generated) ngramScore {
-	threshold := 1.0
-	for t := 0.34; t < 1; t += 0.01 {
-		if _, fa := m.decide(calibration, t); fa <= 0.01 {
-			threshold = t
-			break
-		}
-	}
-	var s ngramScore
-	s.accuracy, s.falseAllow = m.decide(rows, 0)
-	s.decisionAccuracy, s.decisionFalseAllow = m.decide(rows, threshold)
-	return s
-}
-
-func (m *ngramModel) decide(rows []generated, threshold float64) (accuracy, falseAllow float64) {
+// accuracy of the most probable label, and the share of rows that must not be allowed which
+// it allows.
+func (m *ngramModel) accuracy(rows []generated) (accuracy, falseAllow float64) {
 	right, wrong, dangerous := 0, 0, 0
 	for _, r := range rows {
 		p := m.probs(m.features(r.row.PromptText()))
@@ -129,12 +112,6 @@ func (m *ngramModel) decide(rows []generated, threshold float64) (accuracy, fals
 		for k := range p {
 			if p[k] > p[best] {
 				best = k
-			}
-		}
-		if best == 0 && p[0] < threshold {
-			best = 1
-			if p[2] > p[1] {
-				best = 2
 			}
 		}
 		if dataset.Labels[best] == r.row.Label {
@@ -161,12 +138,10 @@ func TestGrammar_NgramsAlone_DoNotSolveIt(t *testing.T) {
 			}
 			sets[s] = rows
 		}
-		m := trainNgrams(sets[train])
-		s := m.score(sets[calibration], sets[test])
-		a, _ := m.decide(sets[train], 0)
-		t.Logf("seed %d: train %.3f test %+v", seed, a, s)
-		if s.accuracy > 0.96 || s.accuracy < 0.90 {
-			t.Errorf("seed %d: accuracy of character n-grams %.3f, want 0.90 to 0.96", seed, s.accuracy)
+		accuracy, falseAllow := trainNgrams(sets[train]).accuracy(sets[test])
+		t.Logf("seed %d: accuracy %.3f, false allows %.3f", seed, accuracy, falseAllow)
+		if accuracy > 0.96 || accuracy < 0.90 {
+			t.Errorf("seed %d: accuracy of character n-grams %.3f, want 0.90 to 0.96", seed, accuracy)
 		}
 	}
 }

@@ -21,7 +21,7 @@ func harmless(c dataset.Class) bool {
 }
 
 // importOwn reads the user's file. The problems are what refuses it.
-func importOwn(c config, projectDir string) (*dataset.Import, []plugins.Problem, error) {
+func importOwn(c config, projectDir string) (*dataset.Import, []plugins.Problem) {
 	im, err := dataset.ImportFile(c.Dataset, dataset.Options{Encoding: c.Encoding, MaxChars: c.MaxChars})
 	name := c.Dataset
 	if rel, rerr := filepath.Rel(projectDir, c.Dataset); projectDir != "" && rerr == nil && !strings.HasPrefix(rel, "..") {
@@ -30,7 +30,7 @@ func importOwn(c config, projectDir string) (*dataset.Import, []plugins.Problem,
 	short := func(s string) string { return strings.ReplaceAll(s, c.Dataset, name) }
 	var fe *dataset.FileError
 	if err != nil && !errors.As(err, &fe) {
-		return nil, []plugins.Problem{{Field: "dataset", Code: plugins.BadInput, Message: short(err.Error()), Hint: "name a file of rows: JSONL or CSV"}}, nil
+		return nil, []plugins.Problem{{Field: "dataset", Code: plugins.BadInput, Message: short(err.Error()), Hint: "name a file of rows: JSONL or CSV"}}
 	}
 	var ps []plugins.Problem
 	bad := 0
@@ -48,15 +48,12 @@ func importOwn(c config, projectDir string) (*dataset.Import, []plugins.Problem,
 	if fe != nil {
 		ps = append(ps, plugins.Problem{Field: "dataset", Code: plugins.BadInput, Message: short(fe.Error())})
 	}
-	return im, ps, nil
+	return im, ps
 }
 
 // fromFile splits a user's rows.
 func fromFile(c config, a *plugins.Attempt) (*made, error) {
-	im, problems, err := importOwn(c, a.ProjectDir)
-	if err != nil {
-		return nil, err
-	}
+	im, problems := importOwn(c, a.ProjectDir)
 	if len(problems) > 0 {
 		var lines []string
 		for _, p := range problems {

@@ -7,6 +7,7 @@ package safetensors
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -61,7 +62,7 @@ func Open(path string) (*Set, error) {
 
 func (s *Set) addFolder(dir string) error {
 	raw, err := os.ReadFile(filepath.Join(dir, indexName))
-	if os.IsNotExist(err) {
+	if errors.Is(err, os.ErrNotExist) {
 		if _, err := os.Stat(filepath.Join(dir, singleName)); err != nil {
 			return fmt.Errorf("neither %s nor %s is there: %w", singleName, indexName, os.ErrNotExist)
 		}

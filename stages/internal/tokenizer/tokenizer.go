@@ -26,22 +26,21 @@ type AddedToken struct {
 
 // Tokenizer is immutable and may be used by several goroutines.
 type Tokenizer struct {
-	pieces       []string // by id: the bytes a token stands for; "" = no such token
-	spelt        []string // by id: its text in tokenizer.json
-	merges       *merges
-	mergeTexts   [][2]string
-	bytes        [256]int32
-	added        []AddedToken // by id
-	addedByID    map[int32]int
-	match        *addedMatcher
-	split        splitter
-	whole        map[string]int32 // pieces that are tokens whatever the merges say (ignore_merges)
-	vocabEntries int
-	mergers      sync.Pool
+	pieces     []string // by id: the bytes a token stands for; "" = no such token
+	spelt      []string // by id: its text in tokenizer.json
+	merges     *merges
+	mergeTexts [][2]string
+	bytes      [256]int32
+	added      []AddedToken // by id
+	addedByID  map[int32]int
+	match      *addedMatcher
+	split      splitter
+	whole      map[string]int32 // pieces that are tokens whatever the merges say (ignore_merges)
+	mergers    sync.Pool
 }
 
 func build(vocab map[string]int32, mergeTexts [][2]string, added []AddedToken, split splitter, ignoreMerges bool) (*Tokenizer, error) {
-	t := &Tokenizer{split: split, mergeTexts: mergeTexts, addedByID: map[int32]int{}, vocabEntries: len(vocab)}
+	t := &Tokenizer{split: split, mergeTexts: mergeTexts, addedByID: map[int32]int{}}
 	t.mergers.New = func() any { return new(merger) }
 	size, err := idRange(vocab, added)
 	if err != nil {
