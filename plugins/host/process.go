@@ -124,8 +124,8 @@ func (p *Process) Run(ctx context.Context, a *plugins.Attempt, on func(plugins.E
 	result, err := p.client.Run(ctx, a, min(limit/4, time.Second), wire.Receiver{
 		Alive: p.life.alive,
 		Event: func(e plugins.Event) {
-			p.life.hold(true)
-			defer p.life.hold(false)
+			p.life.handling(true)
+			defer p.life.handling(false)
 			if e := p.admit(a, e); e != nil {
 				on(e)
 			}
@@ -184,13 +184,13 @@ func (p *Process) Stop(ctx context.Context, grace time.Duration) error {
 
 // Suspend stops the process group; Continue lets it go on.
 func (p *Process) Suspend() error {
-	p.life.hold(true)
+	p.life.suspend(true)
 	return p.child.group.suspend()
 }
 
 // Continue undoes Suspend.
 func (p *Process) Continue() error {
-	defer p.life.hold(false)
+	defer p.life.suspend(false)
 	return p.child.group.resume()
 }
 
@@ -199,12 +199,17 @@ func (p *Process) Kill() { p.doom(plugins.Errorf(plugins.Cancelled, "was killed"
 
 // doom kills the process for a reason that Run then gives.
 func (p *Process) doom(why error) {
+	p.condemn(why)
+	p.child.kill()
+}
+
+// condemn notes why the process is about to end, unless there is a reason already.
+func (p *Process) condemn(why error) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.doomed == nil {
 		p.doomed = why
 	}
-	p.mu.Unlock()
-	p.child.kill()
 }
 
 // explain makes an error of a call one that says what happened to the process.
@@ -251,6 +256,7 @@ func (p *Process) Close() []Record {
 			p.plugin.Kill()
 			return
 		}
+		p.condemn(plugins.Errorf(plugins.Cancelled, "was ended while it worked"))
 		_ = p.child.group.resume() // a stopped process cannot end
 		late := time.AfterFunc(exitWait, p.child.kill)
 		p.plugin.Kill()

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -80,7 +79,7 @@ func marked(pid int, mark string) bool {
 // leftovers finds what descends from the plugin after it ended: orphans became our children.
 func leftovers(r Record) []Record {
 	var found []Record
-	for _, pid := range children(os.Getpid()) {
+	for _, pid := range children() {
 		s := readStat(pid)
 		if s.state == 'Z' && s.group == r.PID {
 			_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil) // of the plugin's group; it ended by itself
@@ -93,36 +92,49 @@ func leftovers(r Record) []Record {
 	return found
 }
 
-// children lists the direct children of a process.
-func children(pid int) []int {
-	lists, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/children")
-	if err != nil || len(lists) == 0 {
-		return allProcesses() // a kernel without CONFIG_PROC_CHILDREN: look at everybody's mark
+// children lists the direct children of this process.
+func children() []int {
+	const tasks = "/proc/self/task"
+	threads, err := names(tasks)
+	if err != nil {
+		return nil
 	}
 	var pids []int
-	for _, list := range lists {
-		b, err := os.ReadFile(list)
+	known := false
+	for _, thread := range threads {
+		b, err := os.ReadFile(tasks + "/" + thread + "/children")
 		if err != nil {
 			continue // the thread ended
 		}
+		known = true
 		for _, f := range strings.Fields(string(b)) {
 			if n, err := strconv.Atoi(f); err == nil {
 				pids = append(pids, n)
 			}
 		}
 	}
+	if !known { // a kernel without CONFIG_PROC_CHILDREN: look at everybody's mark
+		return allProcesses()
+	}
 	return pids
 }
 
+func names(dir string) ([]string, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return f.Readdirnames(-1)
+}
+
 func allProcesses() []int {
-	dir, err := os.Open("/proc")
+	all, err := names("/proc")
 	if err != nil {
 		return nil
 	}
-	defer dir.Close()
-	names, _ := dir.Readdirnames(-1)
 	var pids []int
-	for _, name := range names {
+	for _, name := range all {
 		if n, err := strconv.Atoi(name); err == nil && n != os.Getpid() {
 			pids = append(pids, n)
 		}

@@ -75,7 +75,7 @@ func (testStage) Check(_ context.Context, req plugins.CheckRequest) (plugins.Che
 		return plugins.CheckReport{}, plugins.Errorf(plugins.BadInput, "%w", err)
 	}
 	if c.Do == "hang" {
-		select {}
+		forever()
 	}
 	return plugins.CheckReport{
 		Problems: []plugins.Problem{{Field: "do", Code: plugins.BadInput, Message: "not " + c.Do}},
@@ -144,7 +144,8 @@ var deeds = map[string]func(context.Context, *plugins.Attempt, testConfig) error
 	},
 	"deaf": func(ctx context.Context, a *plugins.Attempt, _ testConfig) error {
 		a.Log("waiting")
-		select {}
+		forever()
+		return nil
 	},
 	"grace": func(ctx context.Context, a *plugins.Attempt, _ testConfig) error {
 		a.Log("waiting")
@@ -214,39 +215,40 @@ func awaitReady(r io.Reader) error {
 
 func sleeper() {
 	fmt.Println("ready")
-	select {
-	case <-time.After(10 * time.Minute): // a bound for a test that went wrong
-	}
+	forever()
 }
+
+// forever blocks, for long enough; a bare select would be seen as a deadlock.
+func forever() { <-time.After(10 * time.Minute) }
 
 // raw plays programs that are no proper plugins.
 func raw(name string) {
 	switch name {
 	case "rubbish":
 		fmt.Println("Hello, I am a script and no plugin")
-		select {}
+		forever()
 	case "endless":
 		for {
 			fmt.Print(strings.Repeat("y", 1000))
 		}
 	case "old":
 		fmt.Println("1|99|unix|/nowhere|grpc")
-		select {}
+		forever()
 	case "quits":
 		fmt.Fprintln(os.Stderr, "Traceback: no module named so8t")
 		os.Exit(3)
 	case "silent":
-		select {}
+		forever()
 	case "mute": // a handshake, and nobody behind it
 		l := must(net.Listen("unix", filepath.Join(os.Getenv("PLUGIN_UNIX_SOCKET_DIR"), "s")))
 		fmt.Printf("1|1|unix|%s|grpc\n", l.Addr())
-		select {}
+		forever()
 	case "elsewhere":
 		fmt.Println("1|1|tcp|192.0.2.1:99|grpc")
-		select {}
+		forever()
 	case "closes":
 		os.Stdout.Close()
-		select {}
+		forever()
 	}
 }
 

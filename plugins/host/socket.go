@@ -67,8 +67,9 @@ func (f *folder) make() (string, error) {
 		path := filepath.Join(base, name)
 		err := os.Mkdir(path, 0o700)
 		if errors.Is(err, fs.ErrExist) {
-			// Our own pid and birth: left by this process, or a trap laid by another user.
-			err = os.Remove(path)
+			// Our own pid and birth: left by this process, or a trap laid by another user,
+			// which we cannot remove.
+			err = os.RemoveAll(path)
 			if err == nil {
 				err = os.Mkdir(path, 0o700)
 			}

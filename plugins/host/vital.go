@@ -14,8 +14,10 @@ type vital struct {
 	mu    sync.Mutex
 	last  time.Time
 	beats bool // the plugin sends heartbeats
-	held  int  // reasons for which silence is not its fault
-	kill  *time.Timer
+	// Silence is not the plugin's fault while it is held up by our own handling of an event,
+	// or suspended.
+	busy, suspended bool
+	kill            *time.Timer
 }
 
 func (v *vital) begin() {
@@ -31,23 +33,25 @@ func (v *vital) alive(beat bool) {
 	v.beats = v.beats || beat
 }
 
-// hold says that from now on silence is our doing, or no longer is.
-func (v *vital) hold(on bool) {
+// handling says that an event is being handled, or no longer is.
+func (v *vital) handling(on bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.last = time.Now()
-	if on {
-		v.held++
-	} else if v.held > 0 {
-		v.held--
-	}
+	v.last, v.busy = time.Now(), on
+}
+
+// suspend says that the plugin is stopped, or goes on.
+func (v *vital) suspend(on bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.last, v.suspended = time.Now(), on
 }
 
 // silence is how long there was no sign of life.
 func (v *vital) silence() (d time.Duration, beats bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.held > 0 {
+	if v.busy || v.suspended {
 		v.last = time.Now()
 	}
 	return time.Since(v.last), v.beats

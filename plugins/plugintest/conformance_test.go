@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/plugins/host"
@@ -37,7 +38,7 @@ func TestMain(m *testing.M) {
 		err = sdk.Serve(needy{})
 	case "sleeper":
 		fmt.Println("ready")
-		select {}
+		<-time.After(10 * time.Minute) // it is ended by the suite
 	default:
 		err = sdk.Serve(broken{role})
 	}
@@ -267,7 +268,7 @@ func (b broken) misbehave(ctx context.Context, a *plugins.Attempt, scores *strin
 	case "deaf":
 		// Only when asked to stop: that comes right at the start of the run.
 		if filepath.Base(filepath.Dir(a.OutputDir)) == "stop" {
-			select {}
+			<-time.After(10 * time.Minute)
 		}
 	case "parent":
 		cmd := exec.Command(os.Args[0])
