@@ -12,6 +12,7 @@ import (
 	"github.com/so8t/so8t/stages/gguf"
 	"github.com/so8t/so8t/stages/noop"
 	"github.com/so8t/so8t/stages/ollama"
+	"github.com/so8t/so8t/stages/report"
 	"github.com/so8t/so8t/stages/train"
 )
 
@@ -26,6 +27,7 @@ func Builtin() []plugins.Stage {
 		ollama.Stage{},
 		calibrate.Stage{},
 		eval.Stage{},
+		report.Stage{},
 		noop.New(),
 	}
 }

@@ -1,0 +1,136 @@
+package report
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/so8t/so8t/plugins"
+)
+
+var whole = map[string]any{
+	"title": "a <report>", "stats": "testdata/stats.json", "curve": "testdata/curve.jsonl", "bake": "testdata/bake_report.json",
+	"gguf": map[string]string{"gguf-f16": "testdata/gguf_report.json"}, "ollama": "testdata/ollama_report.json",
+	"calibration": "testdata/calibration.json", "metrics": "testdata/metrics.json", "evaluators": map[string]string{"manners": "testdata/evaluator.json"},
+}
+
+func run(t *testing.T, with map[string]any, facts map[string]string) (page, markdown string, numbers []Number) {
+	t.Helper()
+	out := t.TempDir()
+	raw, _ := json.Marshal(with)
+	if _, err := (Stage{}).Run(t.Context(), &plugins.Attempt{With: raw, OutputDir: out, Facts: facts}); err != nil {
+		t.Fatal(err)
+	}
+	read := func(name string) string {
+		b, err := os.ReadFile(filepath.Join(out, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	var file struct{ Numbers []Number }
+	if err := json.Unmarshal([]byte(read("report.json")), &file); err != nil {
+		t.Fatal(err)
+	}
+	return read("report.html"), read("report.md"), file.Numbers
+}
+
+// Every number on the page is in report.json, and its digest is that of the file it came from.
+func TestRun_EveryNumberIsTraced(t *testing.T) {
+	page, _, numbers := run(t, whole, nil)
+	digests := map[string]string{
+		"data": "stats.json", "train": "curve.jsonl", "bake": "bake_report.json", "gguf-f16": "gguf_report.json", "ollama": "ollama_report.json",
+		"calibrate": "calibration.json", "eval": "metrics.json", "manners": "evaluator.json",
+	}
+	known := map[string]bool{}
+	for _, n := range numbers {
+		known[n.Name] = true
+		b, err := os.ReadFile(filepath.Join("testdata", digests[n.Stage]))
+		if err != nil {
+			t.Fatalf("number %s is of stage %q: %v", n.Name, n.Stage, err)
+		}
+		if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != n.SHA256 {
+			t.Errorf("number %s has digest %s", n.Name, n.SHA256)
+		}
+	}
+	shown := regexp.MustCompile(`data-number="([^"]+)"`).FindAllStringSubmatch(page, -1)
+	if len(shown) < 100 {
+		t.Errorf("only %d numbers are shown", len(shown))
+	}
+	for _, m := range shown {
+		if !known[m[1]] {
+			t.Errorf("number %s is shown and not in report.json", m[1])
+		}
+	}
+	// What is outside of marked numbers, figures and texts of others holds no decimal fraction.
+	rest := regexp.MustCompile(`(?s)<style>.*?</style>|<svg.*?</svg>|<script.*?</script>|<details>.*</details>|<span class="n".*?</span>`).ReplaceAllString(page, "")
+	if m := regexp.MustCompile(`\d\.\d{2,}[^.\d]`).FindString(regexp.MustCompile(`Ollama [\d.]+`).ReplaceAllString(rest, "")); m != "" {
+		t.Errorf("the page says %q without a source", m)
+	}
+}
+
+// The accuracy on the page is the one in eval's metrics.
+func TestRun_ShowsWhatTheArtifactSays(t *testing.T) {
+	_, markdown, numbers := run(t, whole, nil)
+	var e struct {
+		Models map[string]struct{ Accuracy float64 }
+	}
+	raw, err := os.ReadFile("testdata/metrics.json")
+	if err == nil {
+		err = json.Unmarshal(raw, &e)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range numbers {
+		if n.Name == "eval.accuracy" && n.Value != e.Models["tuned"].Accuracy {
+			t.Errorf("accuracy is %v in the report and %v in the artifact", n.Value, e.Models["tuned"].Accuracy)
+		}
+	}
+	for _, want := range []string{"✘ failed: the answer holds none of", "✔ passed", "| manners | politeness | 0.75 |", "5 &lt;b>です"} {
+		if !strings.Contains(markdown, want) {
+			t.Errorf("the Markdown lacks %q", want)
+		}
+	}
+}
+
+func TestRun_PageIsSelfContained(t *testing.T) {
+	page, _, _ := run(t, whole, nil)
+	if m := regexp.MustCompile(`(?i)(src|href)=|url\(|@import|<link`).FindString(page); m != "" {
+		t.Errorf("the page loads something: %q", m)
+	}
+	if strings.Count(page, "<svg") != 5 {
+		t.Errorf("%d figures, want loss, three reliability diagrams and a confusion matrix", strings.Count(page, "<svg"))
+	}
+	if strings.Contains(page, "<b>です") || strings.Contains(page, "<title>a <report>") {
+		t.Error("text of others is not escaped")
+	}
+	m := regexp.MustCompile(`<script type="application/json" id="numbers">(.*?)</script>`).FindStringSubmatch(page)
+	var embedded struct{ Numbers []Number }
+	if m == nil || json.Unmarshal([]byte(m[1]), &embedded) != nil || len(embedded.Numbers) == 0 {
+		t.Error("the numbers are not embedded")
+	}
+}
+
+// Not run, failed and passed look different.
+func TestRun_TellsNotRunFromFailed(t *testing.T) {
+	page, markdown, _ := run(t, map[string]any{"stats": "testdata/stats.json"}, map[string]string{
+		"outcome.train": "failed: out of memory", "outcome.ollama": "skipped: no server", "outcome.eval": "blocked: train",
+	})
+	for _, want := range []string{
+		`<td>data</td><td><span class="s passed">✔ passed</span></td>`, `<td>train</td><td><span class="s failed">✘ failed</span> out of memory</td>`,
+		`<td>ollama</td><td><span class="s notrun">○ not run</span> no server</td>`, `<td>eval</td><td><span class="s notrun">○ not run</span> an earlier stage failed</td>`,
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %s", want)
+		}
+	}
+	if !strings.Contains(markdown, "✘ failed: out of memory") || !strings.Contains(markdown, "○ not run: no server") {
+		t.Errorf("the Markdown does not tell states apart:\n%s", markdown)
+	}
+}
