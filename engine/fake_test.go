@@ -200,3 +200,39 @@ func placeOf(e *Engine, path string) string {
 	}
 	return strings.Join(parts, "/")
 }
+
+// modelStage writes its seed, halved, and what it reads.
+type modelStage struct {
+	run func(a *plugins.Attempt, content string) error
+}
+
+type modelConfig struct {
+	Seed   int      `json:"seed"`
+	Inputs []string `json:"inputs" format:"path"`
+}
+
+// modelEngine is an engine whose stage fake is s.
+func modelEngine(t *testing.T, s *modelStage) *Engine {
+	t.Helper()
+	f := &fakeStage{run: func(a *plugins.Attempt) (plugins.Result, error) {
+		var c modelConfig
+		if err := plugins.DecodeWith(a.With, &c); err != nil {
+			return plugins.Result{}, err
+		}
+		content := fmt.Sprintf("(%d", c.Seed/2)
+		for _, path := range c.Inputs {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return plugins.Result{}, err
+			}
+			content += string(text)
+		}
+		return plugins.Result{}, s.run(a, content+")")
+	}}
+	e := fakeEngine(t, oneFake, f)
+	e.opts.Builtins[0].Describe = func() plugins.Description {
+		return plugins.Description{Name: "fake", Kind: plugins.KindStage, Revision: 1, With: plugins.SchemaOf(modelConfig{}),
+			Outputs: []plugins.Output{{Name: "out"}}}
+	}
+	return e
+}
