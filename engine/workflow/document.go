@@ -75,6 +75,9 @@ func (d *document) read(text []byte) {
 	d.readHooks(main["on"])
 	d.readStages(r.files)
 	d.connect()
+	for _, s := range d.workflow.Stages {
+		s.body, s.refs = stageBody{}, nil // the workflow lives long; the trees of its files need not
+	}
 }
 
 // topLevel gives the entries of the root; keys that start with x- are the place for anchors.

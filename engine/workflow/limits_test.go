@@ -34,6 +34,8 @@ func TestLimits(t *testing.T) {
 		"101 mappings":  {deepMaps.String(), CodeTooDeep},
 		"wide mapping":  {wide.String(), CodeTooLarge},
 		"wide flow":     {flow, CodeTooLarge},
+		"wide list":     {"x-a: [" + strings.Repeat("a, ", maxEntries+1) + "b]\n", CodeTooLarge},
+		"nested lists":  {"x-a: [" + strings.Repeat("["+strings.Repeat("a, ", 100)+"], ", 600) + "]\n", CodeTooLarge},
 		"large":         {"version: 1\n" + strings.Repeat("# comment\n", maxBytes/10), CodeTooLarge},
 		"UTF-16 no BOM": {"v\x00e\x00r\x00", CodeEncoding},
 		"control":       {"name: a\x01b\n", CodeYAMLSyntax},
@@ -218,6 +220,20 @@ func TestManyUnknownNames(t *testing.T) {
 	}
 	if len(problems) != 2000 || hints != maxSuggestions {
 		t.Errorf("%d problems, %d hints", len(problems), hints)
+	}
+}
+
+// A large with is not multiplied by the matrix without bound.
+func TestLargeWithTimesMatrix(t *testing.T) {
+	axis := ""
+	for i := range 200 {
+		axis += fmt.Sprintf("%d, ", i)
+	}
+	list := strings.Repeat("x, ", 11_000)
+	text := "version: 1\nstages:\n  a:\n    uses: x\n    matrix: {n: [" + axis + "]}\n    with: {l: [" + list + "]}\n"
+	_, err := Parse("w.yaml", []byte(text), Options{})
+	if problems, _ := err.(Problems); len(problems) != 1 || problems[0].Code != CodeTooLarge || problems[0].Line != 6 {
+		t.Errorf("%.300v", err)
 	}
 }
 

@@ -13,6 +13,9 @@ const (
 	maxDepth   = 100
 	maxEntries = 20_000
 	maxNodes   = 100_000
+	// maxFlowItems bounds the entries of a flow collection with all that it holds, where the parser
+	// is quadratic: 50,000 take it about a second.
+	maxFlowItems = 50_000
 	// scanDepth is where the scan gives up. It counts a few levels too many (it does not know
 	// where plain text goes on), so the tree is measured again, exactly.
 	scanDepth = 2 * maxDepth
@@ -115,9 +118,11 @@ type scanner struct {
 	report *report
 	out    []string
 
-	quote  rune   // the quote that is open, or 0
-	flow   []flow // open flow collections
-	blocks []block
+	quote rune   // the quote that is open, or 0
+	flow  []flow // open flow collections
+	// flowItems counts entries, at any depth, in the outermost open flow collection.
+	flowItems int
+	blocks    []block
 	// A block text is open while textIndent > 0: lines indented that far belong to it, and -1 means
 	// that the next line with content decides (it must be deeper than parent).
 	textIndent int

@@ -32,6 +32,9 @@ func (s *scanner) inline(n int, line []rune, col int, fresh bool) bool {
 			fresh = c == ','
 			col++
 		case (fresh || len(s.flow) > 0) && (c == '{' || c == '['):
+			if len(s.flow) == 0 {
+				s.flowItems = 0
+			}
 			if s.flow = append(s.flow, flow{bracket: c}); len(s.flow)+len(s.blocks) > scanDepth {
 				return s.tooDeep(n, col)
 			}
@@ -79,8 +82,16 @@ func (s *scanner) flowMark(n, col int, c rune) bool {
 		s.flow = s.flow[:len(s.flow)-1]
 		return true
 	}
-	if top.commas++; top.bracket == '{' && top.commas > maxEntries {
+	top.commas++
+	if s.flowItems++; s.flowItems > maxFlowItems {
+		return s.refuse(n, col, CodeTooLarge, "write the outer levels without brackets, one entry a line", "over 50000 items inside one pair of brackets")
+	}
+	switch {
+	case top.commas <= maxEntries:
+	case top.bracket == '{':
 		return s.tooMany(n, col)
+	default: // the parser is quadratic in these too, in block lists it is not
+		return s.refuse(n, col, CodeTooLarge, "write one - a line instead of brackets", "a list of over 20000 items in brackets")
 	}
 	return true
 }

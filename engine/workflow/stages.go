@@ -222,7 +222,6 @@ func (d *document) instantiate(s *Stage) {
 	if e, ok := s.body.fields["secrets"]; ok {
 		secrets = d.stageSecrets(e.value)
 	}
-	s.nodes = make([]*Node, len(s.matrix.instances))
 	for i, instance := range s.matrix.instances {
 		n := &Node{
 			ID: instance.id(s.Name), Stage: s.Name, Matrix: instance, Uses: s.Uses, When: s.When, Frozen: s.Frozen,
@@ -234,22 +233,27 @@ func (d *document) instantiate(s *Stage) {
 		sc := scope{stage: s, instance: instance, first: i == 0}
 		d.readWith(s, n, sc)
 		d.readSettings(s, n, sc)
-		s.nodes[i] = n
 		d.workflow.Nodes = append(d.workflow.Nodes, n)
 	}
 }
 
+// maxWithNodes bounds the nodes of `with` over all instances of a stage.
+const maxWithNodes = 2_000_000
+
 func (d *document) readWith(s *Stage, n *Node, sc scope) {
-	at := s.Pos
 	if e, ok := s.body.fields["with"]; ok {
 		if !d.mapping(e.value, "with") {
+			return
+		}
+		if e.value.count*len(s.matrix.instances) > maxWithNodes {
+			d.report.add(e.key.pos, CodeTooLarge, "", "with has over %d values in all instances of the matrix", maxWithNodes)
 			return
 		}
 		n.With = d.value(e.value, sc, inParams|inMatrix|inStages)
 	}
 	if s.Spec != nil {
 		c := schemaCheck{report: d.report}
-		c.value(n.With, d.plugins[s.Uses].schema, at, "with")
+		c.value(n.With, d.plugins[s.Uses].schema, s.Pos, "with")
 	}
 }
 

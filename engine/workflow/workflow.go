@@ -95,7 +95,6 @@ type Stage struct {
 	index  int
 	refs   []OutputRef // outputs that its instances read
 	matrix matrix
-	nodes  []*Node
 	body   stageBody
 }
 
