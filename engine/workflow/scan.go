@@ -14,8 +14,8 @@ const (
 	maxEntries = 20_000
 	maxNodes   = 100_000
 	// maxFlowItems bounds the entries of a flow collection with all that it holds, where the parser
-	// is quadratic: 50,000 take it about a second.
-	maxFlowItems = 50_000
+	// is quadratic: 30,000 take it most of a second.
+	maxFlowItems = 30_000
 	// scanDepth is where the scan gives up. It counts a few levels too many (it does not know
 	// where plain text goes on), so the tree is measured again, exactly.
 	scanDepth = 2 * maxDepth

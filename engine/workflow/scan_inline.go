@@ -84,7 +84,7 @@ func (s *scanner) flowMark(n, col int, c rune) bool {
 	}
 	top.commas++
 	if s.flowItems++; s.flowItems > maxFlowItems {
-		return s.refuse(n, col, CodeTooLarge, "write the outer levels without brackets, one entry a line", "over 50000 items inside one pair of brackets")
+		return s.refuse(n, col, CodeTooLarge, "write the outer levels without brackets, one entry a line", "over 30000 items inside one pair of brackets")
 	}
 	switch {
 	case top.commas <= maxEntries:
