@@ -110,27 +110,47 @@ func writeJSON(path string, v any) (err error) {
 	return f.Sync()
 }
 
+// AdapterError says that an adapter folder given by the user cannot be used. Stages
+// report it as bad input.
+type AdapterError struct {
+	Dir   string
+	Cause error
+}
+
+func (e *AdapterError) Error() string { return fmt.Sprintf("reading adapter %q: %v", e.Dir, e.Cause) }
+
+// Unwrap gives the cause.
+func (e *AdapterError) Unwrap() error { return e.Cause }
+
 // ReadAdapter reads an adapter folder: a PEFT LoRA adapter, gates, or both. A folder
 // with neither is an error, and so is anything in it that would change the result and
-// is not supported.
+// is not supported; errors are *AdapterError.
 func ReadAdapter(dir string) (*Adapter, error) {
+	a, err := readAdapter(dir)
+	if err != nil {
+		return nil, &AdapterError{dir, err}
+	}
+	return a, nil
+}
+
+func readAdapter(dir string) (*Adapter, error) {
 	a := &Adapter{}
 	hasLoRA, err := exists(dir, adapterWeights)
 	if err == nil && hasLoRA {
 		a.LoRA, err = readLoRA(dir)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading adapter %q: %w", dir, err)
+		return nil, err
 	}
 	hasGates, err := exists(dir, gateWeights)
 	if err == nil && hasGates {
 		a.Gates, err = readGates(dir)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading gates of adapter %q: %w", dir, err)
+		return nil, err
 	}
 	if a.LoRA == nil && a.Gates == nil {
-		return nil, fmt.Errorf("reading adapter %q: neither %s nor %s is there: %w", dir, adapterWeights, gateWeights, fs.ErrNotExist)
+		return nil, fmt.Errorf("neither %s nor %s is there: %w", adapterWeights, gateWeights, fs.ErrNotExist)
 	}
 	return a, nil
 }

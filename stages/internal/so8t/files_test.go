@@ -133,6 +133,26 @@ func TestReadAdapter_Refuses(t *testing.T) {
 	}
 }
 
+func TestReadAdapter_Truncated(t *testing.T) {
+	for _, name := range []string{adapterWeights, gateWeights} {
+		dir := t.TempDir()
+		if err := os.CopyFS(dir, os.DirFS("testdata/lora")); err != nil {
+			t.Fatal(err)
+		}
+		if err := WriteAdapter(dir, &Adapter{Gates: &Gates{Hidden: 8, Layers: []Gate{{Layer: 1, Theta: make([]float32, Params)}}}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(filepath.Join(dir, name), 150); err != nil {
+			t.Fatal(err)
+		}
+		_, err := ReadAdapter(dir)
+		var bad *AdapterError
+		if !errors.As(err, &bad) || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestReadGates_Refuses(t *testing.T) {
 	for _, c := range []struct{ from, to, want string }{
 		{`"cayley28"`, `"cayley64"`, "cayley64"},
