@@ -24,7 +24,9 @@ func startTied(c *exec.Cmd) error {
 	if c.SysProcAttr == nil {
 		c.SysProcAttr = &syscall.SysProcAttr{}
 	}
-	c.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	if c.SysProcAttr.Pdeathsig == 0 {
+		c.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	}
 	done := make(chan error)
 	starts() <- func() { done <- c.Start() }
 	return <-done

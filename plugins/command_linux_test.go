@@ -91,8 +91,12 @@ func TestCommand_DiesWithTheProcess_NotWithTheThread(t *testing.T) {
 
 // ends says whether the process ends within so many milliseconds.
 func ends(fd, ms int) bool {
-	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, ms)
-	return err == nil && n == 1
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, ms)
+		if err != unix.EINTR {
+			return err == nil && n == 1
+		}
+	}
 }
 
 func TestCommand_Output(t *testing.T) {

@@ -26,6 +26,7 @@ type child struct {
 	err     *stream
 	started func(Record) error
 	mark    string
+	builtin bool
 
 	record    Record
 	lifeline  *os.File // held open; its end tells the plugin that we are gone
@@ -54,6 +55,7 @@ func (c *child) Start(context.Context) error {
 		return err
 	}
 	c.group.prepare(c.cmd.Cmd)
+	tie(c.cmd.Cmd, c.builtin)
 	c.memory = countMemoryKills()
 	err = c.cmd.Start()
 	for _, f := range ends {

@@ -5,6 +5,7 @@ package host
 import (
 	"errors"
 	"fmt"
+	"os/exec"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -19,6 +20,9 @@ func raiseOOMScore(int)                  {}
 func place() string                      { return "u" }
 func leftovers(Record) []Record          { return nil }
 func signalName(s syscall.Signal) string { return unix.SignalName(s) }
+
+// tie has nothing to do: there is no parent-death signal.
+func tie(*exec.Cmd, bool) {}
 
 type memoryKills struct{}
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +20,16 @@ const oomScoreRaise = 300
 var becomeSubreaper = sync.OnceFunc(func() {
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) // since Linux 3.4
 })
+
+// tie chooses the signal that a plugin gets when the engine is gone. A built-in stage has the
+// sdk, which then (told by its standard input) kills what the stage started, down to the last shell's child, and itself. A
+// foreign one may not listen, and is killed; what it started is swept by the next engine.
+func tie(c *exec.Cmd, builtin bool) {
+	c.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	if builtin {
+		c.SysProcAttr.Pdeathsig = syscall.SIGTERM
+	}
+}
 
 // awaitEnd returns when the process has ended, without waiting for it in the sense of wait:
 // its pid stays reserved.

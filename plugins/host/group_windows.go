@@ -119,6 +119,9 @@ func describeExit(state *os.ProcessState) string {
 
 func becomeSubreaper() {}
 
+// tie has nothing to do: there is no parent-death signal.
+func tie(*exec.Cmd, bool) {}
+
 type memoryKills struct{}
 
 func countMemoryKills() memoryKills        { return memoryKills{} }

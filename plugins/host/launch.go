@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/go-plugin/runner"
 
 	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/plugins/internal/lineage"
 	"github.com/so8t/so8t/plugins/internal/wire"
 )
 
@@ -71,7 +72,7 @@ func newChild(c Command, o Options, p *Process) *child {
 	mark := newMark()
 	cmd.Env = environment(c, mark)
 	return &child{
-		cmd: cmd, mark: mark, started: o.Started,
+		cmd: cmd, mark: mark, builtin: c.Builtin, started: o.Started,
 		out: &stream{to: p.journal, secrets: p.secrets},
 		err: &stream{to: p.journal, secrets: p.secrets},
 	}
@@ -100,7 +101,7 @@ func environment(c Command, mark string) []string {
 	for name, v := range c.Env {
 		values[name] = v
 	}
-	values[wire.MarkKey] = mark
+	values[lineage.MarkKey] = mark
 	if c.Builtin && c.BuildID != "" {
 		values[wire.BuildKey] = c.BuildID
 	}

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -35,8 +36,12 @@ func open(t *testing.T, pid int) handle {
 
 // ends says whether the process ends within a time.
 func (h handle) ends(d time.Duration) bool {
-	n, err := unix.Poll([]unix.PollFd{{Fd: int32(h.fd), Events: unix.POLLIN}}, int(d.Milliseconds()))
-	return err == nil && n == 1
+	for deadline := time.Now().Add(d); ; {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(h.fd), Events: unix.POLLIN}}, int(max(0, time.Until(deadline)).Milliseconds()))
+		if err != unix.EINTR {
+			return err == nil && n == 1
+		}
+	}
 }
 
 // pidIn finds the number after a word in a line.
@@ -101,6 +106,9 @@ func fakeEngine(t *testing.T, do string) (*exec.Cmd, host.Record, string) {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), roleKey+"=engine", "SO8T_TEST_DO="+do, "SO8T_TEST_DIR="+t.TempDir())
 	cmd.Stderr = os.Stderr
+	// A session of its own, as a terminal's: when it dies, the stopped group of a plugin is
+	// orphaned, whoever becomes the plugin's parent, and the kernel lets it go on.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -135,6 +143,53 @@ func TestEngineKilled_PluginAndItsServerDie(t *testing.T) {
 	}
 	if !server.ends(5 * time.Second) {
 		t.Error("the server, in a session of its own, is still there")
+	}
+}
+
+func TestEngineKilled_BuiltinStage_UntiedGrandchildDies(t *testing.T) {
+	t.Setenv("SO8T_TEST_BUILTIN", "yes")
+	cmd, record, line := fakeEngine(t, "orphan")
+	plugin, orphan := open(t, record.PID), open(t, pidIn(t, line, "orphan"))
+	if orphan.ends(0) {
+		t.Fatal("it ended by itself")
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if !plugin.ends(5*time.Second) || !orphan.ends(5*time.Second) {
+		t.Error("the plugin or what it started is still there")
+	}
+}
+
+// stopped says whether every thread of a process is stopped.
+func stopped(t *testing.T, pid int) bool {
+	t.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("process %d is gone: %v", pid, err)
+	}
+	for _, f := range files {
+		if b, err := os.ReadFile(f); err == nil && !strings.Contains(string(b), ") T ") {
+			return false
+		}
+	}
+	return true
+}
+
+func TestEngineKilled_WhileSuspended_NothingStays(t *testing.T) {
+	t.Setenv("SO8T_TEST_BUILTIN", "yes")
+	cmd, record, line := fakeEngine(t, "orphan")
+	plugin, orphan := open(t, record.PID), open(t, pidIn(t, line, "orphan"))
+	if err := unix.Kill(-record.PID, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	for !stopped(t, record.PID) { // there is no event for somebody who is not its parent
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if !plugin.ends(5*time.Second) || !orphan.ends(5*time.Second) {
+		t.Error("the plugin or what it started is still there")
 	}
 }
 

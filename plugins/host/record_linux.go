@@ -1,7 +1,6 @@
 package host
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -13,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/so8t/so8t/plugins/internal/wire"
+	"github.com/so8t/so8t/plugins/internal/lineage"
 )
 
 // killWait is how long a process may take to be gone after SIGKILL.
@@ -37,55 +36,18 @@ func birth(pid int) string {
 }
 
 // birthTicks is the start time of a process in clock ticks since boot; "" when it is gone.
-func birthTicks(pid int) string { return readStat(pid).birth }
-
-// stat is what we use of /proc/PID/stat.
-type stat struct {
-	state byte
-	group int
-	birth string
-}
-
-func readStat(pid int) stat {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return stat{}
-	}
-	// The second field, the name, may hold anything, parentheses too.
-	i := bytes.LastIndexByte(b, ')')
-	f := strings.Fields(string(b[i+1:]))
-	if len(f) < 20 {
-		return stat{}
-	}
-	group, _ := strconv.Atoi(f[2])
-	return stat{state: f[0][0], group: group, birth: f[19]}
-}
-
-// marked says whether a process inherited the mark. It is unreadable for other users'
-// processes and empty for zombies.
-func marked(pid int, mark string) bool {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
-	if err != nil || mark == "" {
-		return false
-	}
-	for v := range bytes.SplitSeq(b, []byte{0}) {
-		if string(v) == wire.MarkKey+"="+mark {
-			return true
-		}
-	}
-	return false
-}
+func birthTicks(pid int) string { return lineage.Read(pid).Birth }
 
 // leftovers finds what descends from the plugin after it ended: orphans became our children.
 func leftovers(r Record) []Record {
 	var found []Record
 	for _, pid := range children() {
-		s := readStat(pid)
-		if s.state == 'Z' && s.group == r.PID {
+		s := lineage.Read(pid)
+		if s.State == 'Z' && s.Group == r.PID {
 			_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil) // of the plugin's group; it ended by itself
 			continue
 		}
-		if marked(pid, r.Mark) {
+		if lineage.Marked(pid, r.Mark) {
 			found = append(found, Record{PID: pid, Birth: birth(pid), Mark: r.Mark})
 		}
 	}
@@ -95,7 +57,7 @@ func leftovers(r Record) []Record {
 // children lists the direct children of this process.
 func children() []int {
 	const tasks = "/proc/self/task"
-	threads, err := names(tasks)
+	threads, err := lineage.Names(tasks)
 	if err != nil {
 		return nil
 	}
@@ -114,30 +76,7 @@ func children() []int {
 		}
 	}
 	if !known { // a kernel without CONFIG_PROC_CHILDREN: look at everybody's mark
-		return allProcesses()
-	}
-	return pids
-}
-
-func names(dir string) ([]string, error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return f.Readdirnames(-1)
-}
-
-func allProcesses() []int {
-	all, err := names("/proc")
-	if err != nil {
-		return nil
-	}
-	var pids []int
-	for _, name := range all {
-		if n, err := strconv.Atoi(name); err == nil && n != os.Getpid() {
-			pids = append(pids, n)
-		}
+		return lineage.All()
 	}
 	return pids
 }
@@ -149,7 +88,7 @@ func sweepMarked(records []Record) ([]Record, error) {
 	for {
 		var errs []error
 		n := len(gone)
-		for _, pid := range allProcesses() {
+		for _, pid := range lineage.All() {
 			r, ok := belongs(pid, records)
 			if !ok {
 				continue
@@ -167,12 +106,12 @@ func sweepMarked(records []Record) ([]Record, error) {
 }
 
 func belongs(pid int, records []Record) (Record, bool) {
-	if s := readStat(pid); s.state == 'Z' || s.birth == "" {
+	if s := lineage.Read(pid); s.State == 'Z' || s.Birth == "" {
 		return Record{}, false
 	}
 	born := birth(pid)
 	for _, r := range records {
-		if r.PID == pid && r.Birth == born || marked(pid, r.Mark) {
+		if r.PID == pid && r.Birth == born || lineage.Marked(pid, r.Mark) {
 			return Record{PID: pid, Birth: born, Mark: r.Mark}, true
 		}
 	}

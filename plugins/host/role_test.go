@@ -256,7 +256,9 @@ func raw(name string) {
 // processes there are, and waits.
 func engine() {
 	var records []host.Record
-	p, err := host.Launch(context.Background(), self("stage"), host.Options{Started: func(r host.Record) error {
+	c := self("stage")
+	c.Builtin = os.Getenv("SO8T_TEST_BUILTIN") != ""
+	p, err := host.Launch(context.Background(), c, host.Options{Started: func(r host.Record) error {
 		records = append(records, r)
 		return nil
 	}})

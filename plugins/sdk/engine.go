@@ -14,6 +14,7 @@ const parentInterval = 2 * time.Second
 // is a pipe whose other end only the engine holds, and it ends with the engine however the
 // engine ends.
 func watchEngine() {
+	watchSignal()
 	pipe := os.Stdin
 	go func() {
 		_, _ = io.Copy(io.Discard, pipe) // however it ends, the engine is gone

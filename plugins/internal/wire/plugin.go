@@ -21,8 +21,6 @@ const (
 	// CookieKey and CookieValue say that an engine started the program.
 	CookieKey   = "SO8T_PLUGIN"
 	CookieValue = "stage-v1"
-	// MarkKey is inherited by every process that descends from the plugin.
-	MarkKey = "SO8T_PLUGIN_MARK"
 	// BuildKey is the build id that a built-in stage must have.
 	BuildKey = "SO8T_PLUGIN_BUILD"
 	// CrashKey is STAGE:N, for tests of crashes.
