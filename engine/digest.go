@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -147,16 +149,19 @@ func (d *digester) file(path string, info fs.FileInfo) (string, error) {
 	if sum := d.sum(key); sum != "" {
 		return sum, nil
 	}
+	if key.Size < worthRemembering {
+		text, err := os.ReadFile(path)
+		sum := sha256.Sum256(text)
+		return hex.EncodeToString(sum[:]), err
+	}
 	hashed := time.Now()
 	sum, _, err := manifest.FileDigest(path)
 	if err != nil {
 		return "", err
 	}
-	if key.Size >= worthRemembering {
-		d.mu.Lock()
-		d.learned = append(d.learned, learnedDigest{key, sum, hashed})
-		d.mu.Unlock()
-	}
+	d.mu.Lock()
+	d.learned = append(d.learned, learnedDigest{key, sum, hashed})
+	d.mu.Unlock()
 	return sum, nil
 }
 

@@ -74,6 +74,10 @@ func New(opts Options) (*Engine, error) {
 // Close gives up what the engine holds open.
 func (e *Engine) Close() error { return e.store.Close() }
 
+// Quiet calls f while no transaction is under way, for an owner that stops its own process in f:
+// stopped inside a transaction it would keep everyone else out of the state.
+func (e *Engine) Quiet(f func()) { e.store.Quiet(f) }
+
 // StateDir is the folder of the state, absolute.
 func (e *Engine) StateDir() string { return e.store.Dir() }
 

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/so8t/so8t/state"
 )
 
 var (
 	// ErrNoRun: no run has this id or prefix.
-	ErrNoRun = errors.New("no such run")
+	ErrNoRun = state.ErrNoRun
 	// ErrNothingToResume: every run is done, or held by an engine.
 	ErrNothingToResume = errors.New("nothing to resume")
 	// ErrNoStage: the run or workflow has no such stage.

@@ -94,7 +94,7 @@ func (n *node) override(values map[string]string) error {
 			object = next
 		}
 		last := names[len(names)-1]
-		if n.plugin.schema.Properties != nil && s.Properties[last] == nil && len(s.Additional) <= len("false") {
+		if n.plugin.schema.Properties != nil && s.Properties[last] == nil && s.rest == nil {
 			return &SelectionError{Message: fmt.Sprintf("stage %q has no field %q", n.instance, field)}
 		}
 		if s.field(last).Type == "string" {

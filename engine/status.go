@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -18,9 +17,6 @@ func (e *Engine) FindRun(ctx context.Context, name string) (string, error) {
 		id, err = tx.FindRun(name)
 		return err
 	})
-	if errors.Is(err, state.ErrNoRun) {
-		return "", fmt.Errorf("%w: %w", ErrNoRun, err)
-	}
 	return id, err
 }
 

@@ -20,6 +20,11 @@ type withSchema struct {
 	Items      *withSchema            `json:"items"`
 	// Additional is a schema, true or false.
 	Additional json.RawMessage `json:"additionalProperties"`
+
+	// fallback is the decoded Default, rest what Additional says of fields without a schema of
+	// their own. Both are read once: a plan asks for them for every instance.
+	fallback any
+	rest     *withSchema
 }
 
 func parseWithSchema(text json.RawMessage) (*withSchema, error) {
@@ -30,24 +35,45 @@ func parseWithSchema(text json.RawMessage) (*withSchema, error) {
 	if err := json.Unmarshal(text, &s); err != nil {
 		return nil, fmt.Errorf("reading schema of with: %w", err)
 	}
+	s.settle()
 	return &s, nil
 }
+
+// settle decodes what the schema holds as raw JSON, all the way down.
+func (s *withSchema) settle() {
+	if s.Default != nil {
+		s.fallback = decodeJSON(s.Default)
+	}
+	for _, p := range s.Properties {
+		p.settle()
+	}
+	if s.Items != nil {
+		s.Items.settle()
+	}
+	var rest withSchema
+	if json.Unmarshal(s.Additional, &rest) == nil {
+		s.rest = &rest
+		s.rest.settle()
+	}
+}
+
+// anything is the schema of a field of which nothing is said.
+var anything = &withSchema{}
 
 // field returns the schema of one property; one that says nothing when there is none.
 func (s *withSchema) field(name string) *withSchema {
 	if p := s.Properties[name]; p != nil {
 		return p
 	}
-	var rest withSchema
-	if json.Unmarshal(s.Additional, &rest) == nil {
-		return &rest
+	if s.rest != nil {
+		return s.rest
 	}
-	return &withSchema{}
+	return anything
 }
 
 func (s *withSchema) element() *withSchema {
 	if s.Items == nil {
-		return &withSchema{}
+		return anything
 	}
 	return s.Items
 }
@@ -66,10 +92,8 @@ func (s *withSchema) withDefaults(value map[string]any) map[string]any {
 			if object, isObject := given.(map[string]any); isObject && p.Properties != nil {
 				out[name] = p.withDefaults(object)
 			}
-		case p.Default != nil:
-			if v := decodeJSON(p.Default); v != nil {
-				out[name] = v
-			}
+		case p.fallback != nil:
+			out[name] = p.fallback
 		case p.Properties != nil:
 			if nested := p.withDefaults(nil); len(nested) > 0 {
 				out[name] = nested
