@@ -288,6 +288,36 @@ func TestModel_PackedEqualsSeparate(t *testing.T) {
 	}
 }
 
+// Computing the layers again in the backward pass changes no bit, dropout included.
+func TestModel_RecomputeIsBitEqual(t *testing.T) {
+	be := single(t)
+	w, b := load(t, "tiny-phi3", StoreInt8), join(sequence(70), sequence(31))
+	var want []float64
+	for _, recompute := range []bool{false, true} {
+		m, err := NewAdapterModel(be, w, TrainOptions{MaxLen: 100, Seed: 7, Recompute: recompute},
+			AdapterOptions{Rank: 4, Alpha: 8, Targets: Modules, Gates: "middle", Dropout: 0.3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, p := range m.LoRAParams() {
+			if i%2 == 1 { // B is zero at the start: give A a gradient
+				be.Fill(p.Tensor().Buffer(), 0.01)
+			}
+		}
+		ce, pet := learn(t, be, m, b, Pass{CEScale: 0.1, PETScale: 0.01, Train: true, Step: 2})
+		got := append(grads(be, m), ce, pet)
+		if want == nil {
+			want = got
+		} else if d := far(got, want); d != 0 {
+			t.Errorf("recomputing moves losses and gradients by up to %g", d)
+		}
+		m.Release()
+	}
+	if largest(want) == 0 {
+		t.Error("all gradients are zero")
+	}
+}
+
 type identified struct {
 	ids []int32
 	id  uint64
