@@ -9,5 +9,5 @@
 #define VB 32
 #define MR 6
 #define NRV 2
-#include "kernels.inc"
+#include "template.h"
 #endif

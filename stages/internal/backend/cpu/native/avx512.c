@@ -9,5 +9,5 @@
 #define VB 64
 #define MR 14
 #define NRV 2
-#include "kernels.inc"
+#include "template.h"
 #endif

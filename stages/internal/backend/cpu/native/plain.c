@@ -19,4 +19,4 @@
 #endif
 #define TARGET
 #define VB 16
-#include "kernels.inc"
+#include "template.h"

@@ -196,7 +196,7 @@ FN void ISA(rotate)(float *y, const float *x, const float *r, len rows, len bloc
 		for (len t = 0; t < rows; t++) {
 			const float *in = x + t * cols + 8 * b;
 			v8 s = *(const v8 *)m * in[0];
-#pragma GCC unroll 8
+UNROLL
 			for (int i = 1; i < 8; i++)
 				s += *(const v8 *)(m + 8 * i) * in[i];
 			*(v8 *)(y + t * cols + 8 * b) = s;
@@ -211,7 +211,7 @@ FN void ISA(rotate_grad)(float *gr, const float *x, const float *gy, len rows, l
 		for (len t = 0; t < rows; t++) {
 			const float *in = x + t * cols + 8 * b;
 			v8 g = *(const v8 *)(gy + t * cols + 8 * b);
-#pragma GCC unroll 8
+UNROLL
 			for (int i = 0; i < 8; i++)
 				s[i] += g * in[i];
 		}

@@ -1,5 +1,5 @@
-// Included once per instruction set, which defines ISA, ISA_NAME, TARGET, VB (bytes of a vector), MR and NRV (rows and vectors of gemm's tile).
-// Only GCC's vector extensions are used: the same source is AVX-512, AVX2, SSE2 and NEON.
+// Included once per instruction set (a .h, because the go command rebuilds when those change), which defines ISA, ISA_NAME, TARGET, VB (bytes of a vector),
+// MR and NRV (rows and vectors of gemm's tile).
 #include <math.h>
 #include <string.h>
 #include "kernels.h"
@@ -8,6 +8,12 @@
 typedef float vf __attribute__((vector_size(VB)));
 typedef float vu __attribute__((vector_size(VB), aligned(4), may_alias)); // as it lies in memory
 typedef int vi __attribute__((vector_size(VB)));
+// UNROLL stands before loops with a literal count, whose arrays must become registers.
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
 #define FN static TARGET
 #define INLINE static inline __attribute__((always_inline)) TARGET
 #define load(p) ((vf)*(const vu *)(p))
@@ -50,10 +56,10 @@ INLINE float sum_lanes(vf x)
 	return t;
 }
 
-#include "gemm.inc"
-#include "elementwise.inc"
-#include "dropout.inc"
-#include "attention.inc"
+#include "gemm.h"
+#include "elementwise.h"
+#include "dropout.h"
+#include "attention.h"
 
 const struct kernels ISA(so8t_kernels) = {
 	ISA_NAME, NRV * VL, ISA(gemm), ISA(few_rows), ISA(axpby), ISA(dropout), ISA(rmsnorm), ISA(rmsnorm_back), ISA(gain_back), ISA(rope), ISA(attend), ISA(attend_back),

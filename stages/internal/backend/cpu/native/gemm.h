@@ -7,47 +7,65 @@
 #define NC (NR * 16)
 #define MC (MR * 12)
 
-// rows and nv are literals at every call, so the loops unroll and acc lives in registers. Rows of A are addressed as three from one pointer, which
-// x86's addressing modes reach; a packed strip has ars = 1.
+// rows and nv are literals at every call; everything about row i is written out by EACH_ROW and folded away for i >= rows, so that acc lives in registers
+// with every compiler. Rows of A are addressed as three from one pointer, which x86's addressing modes reach; a packed strip has ars = 1.
+#if MR == 14
+#define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13)
+#elif MR == 8
+#define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
+#elif MR == 6
+#define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5)
+#elif MR == 4
+#define EACH_ROW(X) X(0) X(1) X(2) X(3)
+#endif
+
+#define ROW_FMA(i) \
+	if (i < rows) { \
+		float x = p[i / 3][i % 3 * ars]; \
+		acc[i][0] += b0 * x; \
+		if (nv > 1) \
+			acc[i][1 % NRV] += b1 * x; \
+		if (nv > 2) \
+			acc[i][2 % NRV] += b2 * x; \
+	}
+#define ROW_STEP(i) \
+	if (i < rows && i % 3 == 0) \
+		p[i / 3] += acs;
+#define ROW_START(i) \
+	if (i < rows && i % 3 == 0) \
+		p[i / 3] = a + i * ars;
+#define ROW_PUT(i) \
+	if (i < rows) { \
+		put(c + i * ldc, acc[i][0], alpha, beta); \
+		if (nv > 1) \
+			put(c + i * ldc + VL, acc[i][1 % NRV], alpha, beta); \
+		if (nv > 2) \
+			put(c + i * ldc + 2 * VL, acc[i][2 % NRV], alpha, beta); \
+	}
+
+INLINE void put(float *c, vf x, float alpha, float beta)
+{
+	x *= alpha;
+	if (beta != 0)
+		x += load(c) * beta;
+	store(c, x);
+}
+
 INLINE void tile(const int rows, const int nv, len k, const float *restrict a, len ars, len acs, const float *restrict b, float alpha, float beta, float *restrict c, len ldc)
 {
-	vf acc[MR][NRV];
+	vf acc[MR][NRV] = {{{0}}};
 	const float *p[(MR + 2) / 3];
-#pragma GCC unroll 16
-	for (int i = 0; i < rows; i++)
-#pragma GCC unroll 4
-		for (int v = 0; v < nv; v++)
-			acc[i][v] = (vf){0};
-#pragma GCC unroll 16
-	for (int i = 0; i < (rows + 2) / 3; i++)
-		p[i] = a + 3 * i * ars;
-	for (len q = 0; q < k; q++) {
-		vf bv[NRV];
-#pragma GCC unroll 4
-		for (int v = 0; v < nv; v++)
-			bv[v] = *(const vf *)(b + v * VL);
-		b += NR;
-#pragma GCC unroll 16
-		for (int i = 0; i < rows; i++) {
-			float x = p[i / 3][i % 3 * ars];
-#pragma GCC unroll 4
-			for (int v = 0; v < nv; v++)
-				acc[i][v] += bv[v] * x;
-		}
-#pragma GCC unroll 16
-		for (int i = 0; i < (rows + 2) / 3; i++)
-			p[i] += acs;
+	EACH_ROW(ROW_START)
+	for (len q = 0; q < k; q++, b += NR) {
+		vf b0 = *(const vf *)b, b1 = {0}, b2 = {0};
+		if (nv > 1)
+			b1 = *(const vf *)(b + VL);
+		if (nv > 2)
+			b2 = *(const vf *)(b + 2 * VL);
+		EACH_ROW(ROW_FMA)
+		EACH_ROW(ROW_STEP)
 	}
-#pragma GCC unroll 16
-	for (int i = 0; i < rows; i++)
-#pragma GCC unroll 4
-		for (int v = 0; v < nv; v++) {
-			float *at = c + i * ldc + v * VL;
-			vf x = acc[i][v] * alpha;
-			if (beta != 0)
-				x += load(at) * beta;
-			store(at, x);
-		}
+	EACH_ROW(ROW_PUT)
 }
 
 #define TILE_CASE(r) \
@@ -130,14 +148,14 @@ INLINE void put_tile(int packed, int rows, len cols, len k, const float *a, len 
 INLINE void transpose(vf x[VL])
 {
 	vf y[VL];
-#pragma GCC unroll 4
+UNROLL
 	for (int w = 1; w < VL; w *= 2) {
-#pragma GCC unroll 8
+UNROLL
 		for (int i = 0; i < VL / 2; i++) {
 			y[2 * i] = LOW(x[i], x[i + VL / 2]);
 			y[2 * i + 1] = HIGH(x[i], x[i + VL / 2]);
 		}
-#pragma GCC unroll 16
+UNROLL
 		for (int i = 0; i < VL; i++)
 			x[i] = y[i];
 	}
@@ -151,11 +169,11 @@ INLINE void pack_rows(float *restrict dst, const float *restrict src, len rs, le
 		len q = 0;
 		for (; q + VL <= k; q += VL) {
 			vf x[VL];
-#pragma GCC unroll 16
+UNROLL
 			for (int r = 0; r < VL; r++)
 				x[r] = r < have ? load(src + (i + r) * rs + q) : (vf){0};
 			transpose(x);
-#pragma GCC unroll 16
+UNROLL
 			for (int r = 0; r < VL; r++)
 				*(vf *)(dst + (q + r) * stride + i) = x[r];
 		}
@@ -233,21 +251,21 @@ INLINE void dots(const int rows, len n, len k, float alpha, const float *a, len 
 		for (int v = 0; v < 4; v++)
 			p[v] = b + (j + (v < w ? v : 0)) * bcs; // rows past the end repeat the first
 		vf acc[FEW][4];
-#pragma GCC unroll 4
+UNROLL
 		for (int i = 0; i < rows; i++)
-#pragma GCC unroll 4
+UNROLL
 			for (int v = 0; v < 4; v++)
 				acc[i][v] = (vf){0};
 		len q = 0;
 		for (; q + VL <= k; q += VL) {
 			vf y[4];
-#pragma GCC unroll 4
+UNROLL
 			for (int v = 0; v < 4; v++)
 				y[v] = load(p[v] + q);
-#pragma GCC unroll 4
+UNROLL
 			for (int i = 0; i < rows; i++) {
 				vf x = load(a + i * ars + q);
-#pragma GCC unroll 4
+UNROLL
 				for (int v = 0; v < 4; v++)
 					acc[i][v] += x * y[v];
 			}
