@@ -42,6 +42,13 @@ func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error
 
 // pretrain learns the tokenizer and the model.
 func pretrain(ctx context.Context, a *plugins.Attempt, c Config, dir string) (plugins.Result, error) {
+	if c.Corpus == "" {
+		return plugins.Result{}, plugins.Errorf(plugins.BadInput, "neither corpus nor model is given")
+	}
+	if a.Resume != nil {
+		a.Log(fmt.Sprintf("continuing from the checkpoint of step %d", a.Resume.Step))
+	}
+	a.Log("learning the tokenizer")
 	text, err := learn(c)
 	if err != nil {
 		return plugins.Result{}, err

@@ -21,6 +21,7 @@ func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error
 	if err != nil {
 		return plugins.Result{}, err
 	}
+	announce(a)
 	t, err := prepare(ctx, a, c)
 	if err != nil {
 		return plugins.Result{}, typed(err)
@@ -41,6 +42,15 @@ func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error
 		return plugins.Result{}, err
 	}
 	return plugins.Result{Metrics: t.metrics(s)}, t.be.Err()
+}
+
+// announce is the first that is heard of an attempt: what follows reads files.
+func announce(a *plugins.Attempt) {
+	if a.Resume != nil {
+		a.Log(fmt.Sprintf("continuing from the checkpoint of step %d", a.Resume.Step))
+		return
+	}
+	a.Log("reading base and dataset")
 }
 
 // training is what an attempt holds open.

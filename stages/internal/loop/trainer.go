@@ -54,21 +54,9 @@ func (r *Run) begin() (*trainer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("setting up training: %w", err)
 	}
-	if t.at.Facts == nil {
-		t.at.Facts = Facts{}
-	}
-	if t.at.Facts["settings"], err = r.digest(); err != nil {
-		return nil, err
-	}
 	t.eval = batches(r.Validation, set.Size)
 	t.scope = r.Backend.NewScope()
-	if r.Resume != "" {
-		if err := t.restore(r.Resume); err != nil {
-			t.end()
-			return nil, err
-		}
-	}
-	if t.journal, err = openJournal(r.Curve, r.Metrics, r.Resume); err != nil {
+	if err := t.position(); err != nil {
 		t.end()
 		return nil, err
 	}
@@ -78,9 +66,27 @@ func (r *Run) begin() (*trainer, error) {
 	return t, nil
 }
 
+// position goes to the beginning, or to the checkpoint.
+func (t *trainer) position() error {
+	if t.at.Facts == nil {
+		t.at.Facts = Facts{}
+	}
+	var err error
+	if t.at.Facts["settings"], err = t.run.digest(); err != nil {
+		return err
+	}
+	if t.run.Resume != "" {
+		if err := t.restore(t.run.Resume); err != nil {
+			return err
+		}
+	}
+	t.journal, err = openJournal(t.run.Curve, t.run.Metrics, t.run.Resume)
+	return err
+}
+
 func (t *trainer) end() {
 	if t.journal != nil {
-		_ = t.journal.close() // finish has synced what counts
+		_ = t.journal.close() // of a run that failed: finish closes it otherwise
 	}
 	t.scope.End()
 	t.opt.release()
@@ -187,8 +193,13 @@ func (t *trainer) judge(loss float64) {
 	}
 }
 
-// finish leaves the best parameters in the model.
+// finish leaves the best parameters in the model, and the curve closed.
 func (t *trainer) finish() error {
+	err := t.journal.close()
+	t.journal = nil
+	if err != nil {
+		return fmt.Errorf("closing curve: %w", err)
+	}
 	if t.run.Settings.KeepBest && t.at.BestStep > 0 && t.at.BestStep != t.at.Step {
 		for _, p := range t.opt.params {
 			t.run.Backend.Upload(p.Tensor().Buffer(), t.best[p.Name])
