@@ -42,7 +42,7 @@ func (p *planner) toCheck(decisions []decision) (map[string][]*node, []string) {
 			continue
 		}
 		d := decisions[n.index]
-		if d.action != ActionRun && !(d.action == ActionReuse && len(d.facts) > 0) {
+		if !p.mayRun(n, d) && !(d.action == ActionReuse && len(d.facts) > 0) {
 			continue
 		}
 		key := fmt.Sprintf("%s %q %q", n.uses, n.env, n.secrets)
@@ -52,6 +52,11 @@ func (p *planner) toCheck(decisions []decision) (map[string][]*node, []string) {
 		groups[key] = append(groups[key], n)
 	}
 	return groups, keys
+}
+
+// mayRun: what runs only after a failure is looked at before anything starts, too.
+func (p *planner) mayRun(n *node, d decision) bool {
+	return d.action == ActionRun || d.action == ActionSkip && n.when == whenFailure && p.selection.selected(n)
 }
 
 // checkGroup checks nodes with one process. What goes wrong with the process is a problem of each.
@@ -120,7 +125,7 @@ func (p *planner) problems(decisions []decision) []StageProblem {
 	var largest *node
 	free := freeMemory()
 	for _, n := range p.nodes {
-		if decisions[n.index].action != ActionRun {
+		if !p.mayRun(n, decisions[n.index]) {
 			continue
 		}
 		report := p.reports[n.instance]

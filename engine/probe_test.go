@@ -2,8 +2,11 @@ package engine_test
 
 import (
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/so8t/so8t/plugins"
 )
@@ -46,6 +49,11 @@ func (probe) Run(_ context.Context, a *plugins.Attempt) (plugins.Result, error) 
 	}
 	if c.Say != "" {
 		a.Log(os.Getenv(c.Say))
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.Facts)) {
+		if strings.HasPrefix(name, "outcome.") {
+			a.Log(name + " = " + a.Facts[name])
+		}
 	}
 	if c.Stubborn {
 		a.Progress(1, 2, "step")

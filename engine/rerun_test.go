@@ -79,3 +79,61 @@ stages:
 		t.Errorf("log of a reused stage %q, error %v", path, err)
 	}
 }
+
+// TestResume_SaysWhatChanged: a run goes on with what it was started with, or the user says so.
+func TestResume_SaysWhatChanged(t *testing.T) {
+	const text = `
+version: 1
+name: changed
+params: { seed: { type: int, default: 5 } }
+stages:
+  a: { uses: noop, with: { seed: 1, trace: trace } }
+  b: { uses: noop, with: { seed: "${params.seed}", fail_at: 1, inputs: ["${stages.a.outputs.out}"] } }
+`
+	dir := project(t, text)
+	h := open(t, dir)
+	v := h.run(engine.Selection{}, nil)
+	if outcomes(v) != "a=succeeded b=failed" {
+		t.Fatal(outcomes(v))
+	}
+	file := filepath.Join(dir, "so8t.yaml")
+	write(t, file, strings.Replace(text, "default: 5", "default: 6", 1))
+	_, err := h.Resume(t.Context(), v.Run, engine.ResumeOptions{})
+	changed, ok := err.(*engine.ChangedError)
+	if !ok || len(changed.Changes) != 1 || changed.Changes[0].String() != "stages.b.with.seed: 5 → 6" {
+		t.Fatalf("resume of a changed workflow: %v", err)
+	}
+	if v = h.status(v.Run); v.State != "failed" {
+		t.Errorf("the run that was not resumed is %s", v.State)
+	}
+	// Neither a comment nor what changes no bytes is a change, and the mistake can be mended.
+	write(t, file, "# mended\n"+strings.Replace(text, "fail_at: 1", "fail_at: 0", 1))
+	o, err := h.Resume(t.Context(), v.Run, engine.ResumeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := outcomes(h.status(o.Run)); o.Run != v.Run || got != "a=succeeded b=succeeded" {
+		t.Errorf("resumed: %s", got)
+	}
+	if got := strings.Count(trace(t, dir), "a start"); got != 1 {
+		t.Errorf("stage a ran %d times", got)
+	}
+}
+
+func TestResume_AcceptChanges(t *testing.T) {
+	dir := project(t, strings.Replace(chain, "seed: 3", "seed: 3, code: internal", 1))
+	h := open(t, dir)
+	v := h.run(engine.Selection{}, nil)
+	write(t, filepath.Join(dir, "so8t.yaml"), strings.Replace(chain, "seed: 2", "seed: 22", 1))
+	o, err := h.Resume(t.Context(), "", engine.ResumeOptions{AcceptChanges: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := h.status(o.Run)
+	if o.Run != v.Run || now.State != "succeeded" || outcomes(now) != "a=succeeded b=succeeded c=succeeded" {
+		t.Errorf("%s: %s", now.State, outcomes(now))
+	}
+	if now.Stages[1].Outputs["out"].SHA256 == v.Stages[1].Outputs["out"].SHA256 || len(now.Stages[1].Attempts) != 2 {
+		t.Errorf("stage b did not run again with the new seed: %+v", now.Stages[1].Attempts)
+	}
+}

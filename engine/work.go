@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/so8t/so8t/plugins"
@@ -60,8 +61,9 @@ func (r *run) prepare(n *node) (*work, error) {
 	if report, ok := r.plan.reports[n.instance]; ok {
 		w.facts = report.Facts
 	}
+	w.addOutcomes()
 	var err error
-	if d.identity.fingerprint == "" || d.action != ActionRun {
+	if d.identity.fingerprint == "" || d.action != ActionRun || len(w.facts) > len(d.facts) {
 		w.identity, err = n.identify(r.e.opts.ProjectDir, r.lookup(n), r.plan.paths.digest, w.facts)
 		if err != nil {
 			return nil, err
@@ -72,6 +74,42 @@ func (r *run) prepare(n *node) (*work, error) {
 	}
 	w.with, err = n.resolve(r.e.opts.ProjectDir, r.lookup(n)).json()
 	return w, err
+}
+
+// outcomeFact is the fact that tells a stage with a `when` how a stage before it ended that left
+// nothing: it may do something else then, so it is part of the fingerprint.
+const outcomeFact = "outcome."
+
+// addOutcomes adds those facts: "failed: out of memory", "skipped: no server", "blocked: train".
+func (w *work) addOutcomes() {
+	if w.n.when == "" || w.n.when == whenSuccess {
+		return
+	}
+	facts := maps.Clone(w.facts)
+	for _, i := range w.n.needs {
+		switch outcome := w.r.results[i].outcome; outcome {
+		case state.Succeeded, state.Cached:
+		default:
+			if facts == nil {
+				facts = map[string]string{}
+			}
+			facts[outcomeFact+w.r.nodes[i].instance] = outcomeText(w.r.stages[i])
+		}
+	}
+	w.facts = facts
+}
+
+func outcomeText(s state.StageRecord) string {
+	text := string(s.Outcome)
+	switch {
+	case s.Cause != "":
+		return text + ": " + s.Cause
+	case s.Error != nil:
+		return text + ": " + s.Error.Message
+	case s.Reason != "":
+		return text + ": " + s.Reason
+	}
+	return text
 }
 
 // lookup answers with the outputs of the nodes that n depends on, all of which have ended.
