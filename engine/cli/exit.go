@@ -39,6 +39,11 @@ func (a *app) exit(err error) int {
 		console.Problems(a.Err, a.style(a.Err), problems)
 		return exitUsage
 	}
+	var check *engine.CheckError
+	if errors.As(err, &check) {
+		console.Problems(a.Err, a.style(a.Err), a.checkProblems(check))
+		return exitCode(err)
+	}
 	fmt.Fprintf(a.Err, "so8t: %s\n", strings.TrimSpace(err.Error()))
 	var usage usageError
 	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
@@ -53,8 +58,10 @@ func exitCode(err error) int {
 	var check *engine.CheckError
 	var selection *engine.SelectionError
 	var changed *engine.ChangedError
+	var ambiguous *state.AmbiguousError
+	var noLocks *state.CannotLockError
 	switch {
-	case errors.As(err, &held), errors.Is(err, state.ErrTooNew):
+	case errors.As(err, &held), errors.Is(err, state.ErrHeld), errors.Is(err, state.ErrTooNew):
 		return exitHeld
 	case errors.Is(err, state.ErrDamaged):
 		return exitDamaged
@@ -63,7 +70,9 @@ func exitCode(err error) int {
 			return exitResource
 		}
 		return exitUsage
-	case errors.As(err, &selection), errors.As(err, &changed),
+	case errors.As(err, &noLocks):
+		return exitResource
+	case errors.As(err, &selection), errors.As(err, &changed), errors.As(err, &ambiguous),
 		errors.Is(err, engine.ErrNoRun), errors.Is(err, engine.ErrNothingToResume), errors.Is(err, engine.ErrNoStage):
 		return exitUsage
 	}

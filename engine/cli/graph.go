@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -26,7 +27,7 @@ func (a *app) graphCommand() *cobra.Command {
 					if err != nil {
 						return err
 					}
-					return a.draw(runGraph(view), format, nil)
+					return a.draw(runGraph(view), format, newRunGraphView(view))
 				})
 			}
 			e, err := a.open(engineSettings{})
@@ -48,7 +49,8 @@ func (a *app) graphCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) draw(g console.Graph, format string, wf *workflow.Workflow) error {
+// draw writes the graph; document is what stands for it in JSON.
+func (a *app) draw(g console.Graph, format string, document any) error {
 	switch format {
 	case "ascii":
 		console.ASCII(a.Out, a.style(a.Out), g)
@@ -57,10 +59,7 @@ func (a *app) draw(g console.Graph, format string, wf *workflow.Workflow) error 
 	case "mermaid":
 		console.Mermaid(a.Out, g)
 	case "json":
-		if wf == nil {
-			return a.printJSON(g)
-		}
-		return a.printJSON(wf)
+		return a.printJSON(document)
 	default:
 		return usageError{fmt.Errorf("--format %q: give one of %s", format, strings.Join([]string{"ascii", "dot", "mermaid", "json"}, ", "))}
 	}
@@ -84,6 +83,52 @@ func runGraph(v *engine.StatusView) console.Graph {
 	g := console.Graph{Name: v.Workflow}
 	for _, s := range v.Stages {
 		g.Nodes = append(g.Nodes, console.GraphNode{ID: s.Instance, Uses: s.Stage, Needs: s.Needs, Outcome: s.Outcome})
+	}
+	return g
+}
+
+// runGraphView is a run's graph in JSON, with the keys of a workflow's.
+type runGraphView struct {
+	Run    string     `json:"run"`
+	Name   string     `json:"name"`
+	Stages []string   `json:"stages"`
+	Nodes  []nodeView `json:"nodes"`
+	Edges  []edgeView `json:"edges"`
+	Levels [][]string `json:"levels"`
+}
+
+type nodeView struct {
+	ID      string   `json:"id"`
+	Stage   string   `json:"stage"`
+	Level   int      `json:"level"`
+	Needs   []string `json:"needs"`
+	Outcome string   `json:"outcome"`
+}
+
+type edgeView struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// newRunGraphView puts each instance one level below the deepest that it needs.
+func newRunGraphView(v *engine.StatusView) runGraphView {
+	g := runGraphView{Run: v.Run, Name: v.Workflow, Stages: []string{}, Nodes: []nodeView{}, Edges: []edgeView{}, Levels: [][]string{}}
+	levels := map[string]int{}
+	for _, s := range v.Stages {
+		level := 0
+		for _, need := range s.Needs {
+			level = max(level, levels[need]+1)
+			g.Edges = append(g.Edges, edgeView{From: need, To: s.Instance})
+		}
+		levels[s.Instance] = level
+		if !slices.Contains(g.Stages, s.Stage) {
+			g.Stages = append(g.Stages, s.Stage)
+		}
+		for len(g.Levels) <= level {
+			g.Levels = append(g.Levels, nil)
+		}
+		g.Levels[level] = append(g.Levels[level], s.Instance)
+		g.Nodes = append(g.Nodes, nodeView{ID: s.Instance, Stage: s.Stage, Level: level, Needs: s.Needs, Outcome: s.Outcome})
 	}
 	return g
 }

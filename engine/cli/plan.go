@@ -21,10 +21,10 @@ func (a *app) planCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plan [WORKFLOW]",
 		Short: "say what would run and why, and start nothing",
-		Example: strings.TrimSpace(`
+		Example: strings.Trim(`
   so8t plan workflows/quickstart.yaml
   so8t plan --param seed=7 --json
-  so8t plan --exit-code || echo "something would run"`),
+  so8t plan --exit-code || echo "something would run"`, "\n"),
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.plan(c.Context(), flags, selector, args, asJSON, exitCode)

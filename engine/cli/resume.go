@@ -22,7 +22,7 @@ meanwhile, resume says what and wants --accept-changes.`),
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.withEngine(f, func(e *engine.Engine) (*engine.Outcome, error) {
-				return a.controlled(func(control *engine.Control) (*engine.Outcome, error) {
+				return a.controlled(e, func(control *engine.Control) (*engine.Outcome, error) {
 					return e.Resume(c.Context(), first(args), engine.ResumeOptions{AcceptChanges: accept, Control: control})
 				})
 			})
@@ -40,9 +40,9 @@ func (a *app) rerunCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "rerun RUN STAGE",
 		Short: "one stage of a run again, on that run's recorded inputs, as a new run",
-		Example: strings.TrimSpace(`
+		Example: strings.Trim(`
   so8t rerun latest train --with lora.r=32
-  so8t rerun 20260102-0304 eval --downstream`),
+  so8t rerun 20260102-0304 eval --downstream`, "\n"),
 		Args: cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
 			overrides, err := parseWith(with)
@@ -50,7 +50,7 @@ func (a *app) rerunCommand() *cobra.Command {
 				return err
 			}
 			return a.withEngine(f, func(e *engine.Engine) (*engine.Outcome, error) {
-				return a.controlled(func(control *engine.Control) (*engine.Outcome, error) {
+				return a.controlled(e, func(control *engine.Control) (*engine.Outcome, error) {
 					return e.Rerun(c.Context(), args[0], args[1], engine.RerunOptions{
 						With: overrides, Downstream: downstream, Note: f.note, Control: control,
 					})
@@ -61,7 +61,7 @@ func (a *app) rerunCommand() *cobra.Command {
 	f.addEngine(c)
 	c.Flags().StringArrayVar(&with, "with", nil, "parameter of the stage to change, `field=value`; repeatable")
 	c.Flags().BoolVar(&downstream, "downstream", false, "and all stages that depend on it")
-	c.Flags().StringVar(&f.note, "note", "", "a remark that `runs` shows")
+	c.Flags().StringVar(&f.note, "note", "", "`remark` that the list of runs shows")
 	return c
 }
 

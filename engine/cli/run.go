@@ -33,18 +33,18 @@ func (a *app) runCommand() *cobra.Command {
 Starts a new run of a workflow. A stage whose work was done before (same plugin, parameters,
 inputs and environment) is reused; one that was interrupted goes on from its newest checkpoint.
 Ctrl-C lets the running stages write a checkpoint and stop; a second one kills them.`),
-		Example: strings.TrimSpace(`
+		Example: strings.Trim(`
   so8t run workflows/quickstart.yaml
   so8t run --param seed=7 --until train
   so8t run --force train --note "a colder start"
-  so8t run --json | jq -r 'select(.event=="stage_ended") | [.instance,.outcome] | @tsv'`),
+  so8t run --json | jq -r 'select(.event=="stage_ended") | [.instance,.outcome] | @tsv'`, "\n"),
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return a.run(c.Context(), f, args) },
 	}
 	f.workflowFlags.add(c)
 	f.selectorFlags.add(c)
 	f.addEngine(c)
-	c.Flags().StringVar(&f.note, "note", "", "a remark that `runs` shows")
+	c.Flags().StringVar(&f.note, "note", "", "`remark` that the list of runs shows")
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "show the plan and stop")
 	return c
 }
@@ -70,7 +70,7 @@ func (a *app) run(ctx context.Context, f runFlags, args []string) error {
 		if f.dryRun {
 			return nil, a.printPlan(plan.View(), f.json)
 		}
-		return a.controlled(func(control *engine.Control) (*engine.Outcome, error) {
+		return a.controlled(e, func(control *engine.Control) (*engine.Outcome, error) {
 			return e.Run(ctx, plan, engine.RunOptions{Note: f.note, Control: control})
 		})
 	})
@@ -109,9 +109,9 @@ func (a *app) view(asJSON bool) (listen engine.Listener, done func()) {
 }
 
 // controlled runs with signals handed to the run.
-func (a *app) controlled(run func(*engine.Control) (*engine.Outcome, error)) (*engine.Outcome, error) {
+func (a *app) controlled(e *engine.Engine, run func(*engine.Control) (*engine.Outcome, error)) (*engine.Outcome, error) {
 	control := engine.NewControl()
-	release := handleSignals(control)
+	release := handleSignals(e, control)
 	defer release()
 	return run(control)
 }
@@ -151,7 +151,7 @@ type workflowFlags struct {
 
 func (f *workflowFlags) add(c *cobra.Command) {
 	c.Flags().StringArrayVar(&f.params, "param", nil, "parameter of the workflow, `name=value`; repeatable")
-	c.Flags().StringVar(&f.paramFile, "param-file", "", "file of `name: value` lines; --param wins")
+	c.Flags().StringVar(&f.paramFile, "param-file", "", "`file` of lines, name: value; --param wins")
 }
 
 func (f workflowFlags) values() (map[string]string, error) {

@@ -10,7 +10,7 @@ import (
 )
 
 // handleSignals hands Ctrl-C to a run until release is called.
-func handleSignals(control *engine.Control) (release func()) {
+func handleSignals(_ *engine.Engine, control *engine.Control) (release func()) {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, os.Interrupt)
 	done := make(chan struct{})

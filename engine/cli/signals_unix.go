@@ -13,7 +13,7 @@ import (
 // handleSignals hands the terminal's and the system's signals to a run until release is called.
 // Ctrl-Z stops the stages' process groups before this process stops itself, since they are in
 // groups of their own and the terminal does not reach them; CONT lets all go on.
-func handleSignals(control *engine.Control) (release func()) {
+func handleSignals(e *engine.Engine, control *engine.Control) (release func()) {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGTSTP, syscall.SIGCONT)
 	done := make(chan struct{})
@@ -23,7 +23,7 @@ func handleSignals(control *engine.Control) (release func()) {
 			case <-done:
 				return
 			case s := <-signals:
-				deliver(control, s)
+				deliver(e, control, s)
 			}
 		}
 	}()
@@ -33,7 +33,7 @@ func handleSignals(control *engine.Control) (release func()) {
 	}
 }
 
-func deliver(control *engine.Control, s os.Signal) {
+func deliver(e *engine.Engine, control *engine.Control, s os.Signal) {
 	switch s {
 	case syscall.SIGINT:
 		control.Interrupt(engine.SIGINT)
@@ -43,7 +43,8 @@ func deliver(control *engine.Control, s os.Signal) {
 		control.Interrupt(engine.SIGHUP)
 	case syscall.SIGTSTP:
 		control.Suspend()
-		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		// Stopped inside a transaction, this process would lock everyone else out of the state.
+		e.Quiet(func() { _ = syscall.Kill(os.Getpid(), syscall.SIGSTOP) })
 	case syscall.SIGCONT:
 		control.Continue()
 	}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -83,7 +86,7 @@ func (a *app) validate(ctx context.Context, flags workflowFlags, describe string
 	if check.ResourceMissing() {
 		return nil, 0, check
 	}
-	return checkProblems(check), len(wf.Stages), nil
+	return a.checkProblems(check), len(wf.Stages), nil
 }
 
 func stageCount(wf *workflow.Workflow) int {
@@ -99,8 +102,8 @@ func asProblems(err error) (workflow.Problems, bool) {
 	return problems, ok
 }
 
-// checkProblems turns what stages found into problems at the place of their fields.
-func checkProblems(check *engine.CheckError) workflow.Problems {
+// checkProblems turns what stages found into problems at the place of the stage.
+func (a *app) checkProblems(check *engine.CheckError) workflow.Problems {
 	var problems workflow.Problems
 	for _, p := range check.Problems {
 		message := fmt.Sprintf("stage %q: %s", p.Instance, p.Message)
@@ -109,9 +112,27 @@ func checkProblems(check *engine.CheckError) workflow.Problems {
 		}
 		problems = append(problems, workflow.Problem{
 			File: p.File, Line: p.Line, Col: p.Col, Code: p.Code, Message: message, Hint: p.Hint,
+			Excerpt: a.lineOf(p.File, p.Line),
 		})
 	}
 	return problems
+}
+
+// lineOf is a line of a file that a problem names, or "" when it cannot be shown.
+func (a *app) lineOf(file string, line int) string {
+	project, err := a.projectDir()
+	if err != nil || file == "" || line < 1 {
+		return ""
+	}
+	if !filepath.IsAbs(file) {
+		file = filepath.Join(project, filepath.FromSlash(file))
+	}
+	text, err := os.ReadFile(file)
+	lines := strings.Split(string(text), "\n")
+	if err != nil || line > len(lines) {
+		return ""
+	}
+	return strings.TrimRight(lines[line-1], "\r")
 }
 
 // loadDescribed is load, with descriptions from a file when one is named.

@@ -1,0 +1,28 @@
+package cli_test
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/so8t/so8t/engine/cli"
+	"github.com/so8t/so8t/stages"
+)
+
+// TestMain makes this test binary the program: started under the name so8t it is so8t, and it
+// starts itself again under that name as its stages.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"so8t": func() { os.Exit(program()) }})
+}
+
+func program() int {
+	self, err := os.Executable()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 70
+	}
+	return cli.Main(os.Args[1:], cli.Program{Self: self, Stages: stages.Builtin()},
+		cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+}
