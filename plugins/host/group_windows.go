@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -105,7 +106,7 @@ func (g *processGroup) suspend() error { return nil }
 func (g *processGroup) resume() error  { return nil }
 
 func isFormatError(err error) bool {
-	return err == windows.ERROR_BAD_EXE_FORMAT || err == error(syscall.Errno(windows.ERROR_BAD_EXE_FORMAT))
+	return errors.Is(err, windows.ERROR_BAD_EXE_FORMAT)
 }
 
 func killed(*os.ProcessState) bool { return false }

@@ -126,6 +126,7 @@ func fakeEngine(t *testing.T, do string) (*exec.Cmd, host.Record, string) {
 	if err := json.Unmarshal([]byte(text), &record); err != nil {
 		t.Fatalf("%q: %v", line, err)
 	}
+	t.Cleanup(func() { _, _ = host.Sweep([]host.Record{record}) }) // when the test failed
 	return cmd, record, rest
 }
 

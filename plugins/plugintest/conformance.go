@@ -156,10 +156,11 @@ func (s *suite) refusesBadParameters(ctx context.Context) error {
 	}
 	return s.with(ctx, func(p *host.Process) error {
 		report, err := p.Check(ctx, plugins.CheckRequest{With: bad, ProjectDir: filepath.Join(s.dir, "project")})
-		if err != nil && plugins.CodeOf(err) != plugins.BadInput {
-			return fmt.Errorf("given %s, Check ends with %s instead of a problem: %w", what, plugins.CodeOf(err), err)
-		}
-		if err != nil || len(report.Problems) > 0 {
+		code := plugins.CodeOf(err)
+		switch {
+		case err != nil && code != plugins.BadInput:
+			return fmt.Errorf("given %s, Check ends with %s instead of a problem: %w", what, code, err)
+		case err != nil, len(report.Problems) > 0:
 			return nil
 		}
 		a, err := s.attempt("bad", bad)

@@ -69,9 +69,9 @@ type served struct {
 var _ plugins.Stage = (*served)(nil)
 
 func newServed(stage plugins.Stage, opts []Option) *served {
-	real := os.Stderr
+	out := os.Stderr // also for standard output, whose first line was the handshake
 	s := &served{stage: stage, disk: manifest.OS}
-	s.stdio = sync.OnceFunc(func() { os.Stdout, os.Stderr = real, real })
+	s.stdio = sync.OnceFunc(func() { os.Stdout, os.Stderr = out, out })
 	for _, o := range opts {
 		o(s)
 	}

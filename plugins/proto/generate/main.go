@@ -63,7 +63,7 @@ func generate(dir, file string) error {
 }
 
 func runGenerator(generator string, request []byte, dir string) error {
-	cmd := exec.Command("go", "run", generator)
+	cmd := exec.CommandContext(context.Background(), "go", "run", generator)
 	cmd.Stdin = bytes.NewReader(request)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
