@@ -19,7 +19,7 @@ stages:
   good: { uses: noop }
   skips: { uses: noop, with: { skip: no server } }
   breaks: { uses: noop, with: { fail_at: 1, steps: 2 } }
-  after: { uses: noop, needs: breaks }
+  after: { uses: noop, needs: breaks, with: { bytes: 77 } }
   last:
     uses: probe
     when: always
@@ -42,7 +42,7 @@ stages:
 	if strings.Contains(string(log), "outcome.good") {
 		t.Errorf("the stage is told of one that succeeded:\n%s", log)
 	}
-	if second := h.run(engine.Selection{}, nil); !strings.Contains(outcomes(second), "last cached") {
-		t.Errorf("the same outcomes again: %s", outcomes(second))
+	if second := h.run(engine.Selection{}, nil); !strings.Contains(outcomes(second), "last=cached") {
+		t.Errorf("the same outcomes again: %s, because %s", outcomes(second), second.Stages[4].Reason)
 	}
 }

@@ -61,9 +61,9 @@ func (r *run) prepare(n *node) (*work, error) {
 	if report, ok := r.plan.reports[n.instance]; ok {
 		w.facts = report.Facts
 	}
-	w.addOutcomes()
+	told := w.addOutcomes()
 	var err error
-	if d.identity.fingerprint == "" || d.action != ActionRun || len(w.facts) > len(d.facts) {
+	if told || d.identity.fingerprint == "" || d.action != ActionRun {
 		w.identity, err = n.identify(r.e.opts.ProjectDir, r.lookup(n), r.plan.paths.digest, w.facts)
 		if err != nil {
 			return nil, err
@@ -81,9 +81,10 @@ func (r *run) prepare(n *node) (*work, error) {
 const outcomeFact = "outcome."
 
 // addOutcomes adds those facts: "failed: out of memory", "skipped: no server", "blocked: train".
-func (w *work) addOutcomes() {
+// True when the stage is one that is told.
+func (w *work) addOutcomes() bool {
 	if w.n.when == "" || w.n.when == whenSuccess {
-		return
+		return false
 	}
 	facts := maps.Clone(w.facts)
 	for _, i := range w.n.needs {
@@ -97,6 +98,7 @@ func (w *work) addOutcomes() {
 		}
 	}
 	w.facts = facts
+	return true
 }
 
 func outcomeText(s state.StageRecord) string {
