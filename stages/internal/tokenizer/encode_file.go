@@ -3,26 +3,39 @@ package tokenizer
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 )
 
-// encodeFile writes a tokenizer.json with o200k's pattern. The vocabulary stands in the
-// order of its ids.
+// written is a tokenizer.json as this package writes it, with every key that Hugging
+// Face's library expects. Pointers are null.
+type written struct {
+	Version       string          `json:"version"`
+	Truncation    *int            `json:"truncation"`
+	Padding       *int            `json:"padding"`
+	AddedTokens   []AddedToken    `json:"added_tokens"`
+	Normalizer    *int            `json:"normalizer"`
+	PreTokenizer  json.RawMessage `json:"pre_tokenizer"`
+	PostProcessor *int            `json:"post_processor"`
+	Decoder       json.RawMessage `json:"decoder"`
+	Model         writtenModel    `json:"model"`
+}
+
+type writtenModel struct {
+	Type         string          `json:"type"`
+	Dropout      *float64        `json:"dropout"`
+	Unknown      *string         `json:"unk_token"`
+	Prefix       *string         `json:"continuing_subword_prefix"`
+	Suffix       *string         `json:"end_of_word_suffix"`
+	Fuse         bool            `json:"fuse_unk"`
+	ByteFallback bool            `json:"byte_fallback"`
+	IgnoreMerges bool            `json:"ignore_merges"`
+	Vocab        json.RawMessage `json:"vocab"`
+	Merges       [][2]string     `json:"merges"`
+}
+
+// encodeFile writes a tokenizer.json with o200k's pattern; added tokens get the ids that
+// follow.
 func encodeFile(tokens []string, merges []pair, added []string) ([]byte, error) {
-	var vocab bytes.Buffer
-	vocab.WriteByte('{')
-	for id, t := range tokens {
-		if id > 0 {
-			vocab.WriteByte(',')
-		}
-		vocab.Write(quote(spell(t)))
-		vocab.WriteByte(':')
-		n, err := json.Marshal(id)
-		if err != nil {
-			return nil, err
-		}
-		vocab.Write(n)
-	}
-	vocab.WriteByte('}')
 	pairs := make([][2]string, len(merges))
 	for i, m := range merges {
 		pairs[i] = [2]string{spell(tokens[m.left]), spell(tokens[m.right])}
@@ -35,43 +48,35 @@ func encodeFile(tokens []string, merges []pair, added []string) ([]byte, error) 
 	e := json.NewEncoder(&out)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", " ")
-	err := e.Encode(struct {
-		Version       string          `json:"version"`
-		Truncation    *int            `json:"truncation"`
-		Padding       *int            `json:"padding"`
-		AddedTokens   []AddedToken    `json:"added_tokens"`
-		Normalizer    *int            `json:"normalizer"`
-		PreTokenizer  json.RawMessage `json:"pre_tokenizer"`
-		PostProcessor *int            `json:"post_processor"`
-		Decoder       json.RawMessage `json:"decoder"`
-		Model         any             `json:"model"`
-	}{
+	err := e.Encode(written{
 		Version:     "1.0",
 		AddedTokens: control,
-		PreTokenizer: json.RawMessage(`{"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":` + string(quote(patternO200k)) +
+		PreTokenizer: json.RawMessage(`{"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":` + quote(patternO200k) +
 			`},"behavior":"Isolated","invert":false},{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":false}]}`),
 		Decoder: json.RawMessage(`{"type":"ByteLevel","add_prefix_space":true,"trim_offsets":true,"use_regex":true}`),
-		Model: struct {
-			Type         string          `json:"type"`
-			Dropout      *float64        `json:"dropout"`
-			Unknown      *string         `json:"unk_token"`
-			Prefix       *string         `json:"continuing_subword_prefix"`
-			Suffix       *string         `json:"end_of_word_suffix"`
-			Fuse         bool            `json:"fuse_unk"`
-			ByteFallback bool            `json:"byte_fallback"`
-			IgnoreMerges bool            `json:"ignore_merges"`
-			Vocab        json.RawMessage `json:"vocab"`
-			Merges       [][2]string     `json:"merges"`
-		}{Type: "BPE", Vocab: vocab.Bytes(), Merges: pairs},
+		Model:   writtenModel{Type: "BPE", Vocab: vocabulary(tokens), Merges: pairs},
 	})
 	return out.Bytes(), err
 }
 
+// vocabulary writes the object of tokens in the order of their ids.
+func vocabulary(tokens []string) []byte {
+	out := []byte{'{'}
+	for id, t := range tokens {
+		if id > 0 {
+			out = append(out, ',')
+		}
+		out = append(append(out, quote(spell(t))...), ':')
+		out = strconv.AppendInt(out, int64(id), 10)
+	}
+	return append(out, '}')
+}
+
 // quote writes a JSON string without escaping < > &.
-func quote(s string) []byte {
+func quote(s string) string {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	_ = e.Encode(s) // a string always encodes
-	return bytes.TrimRight(b.Bytes(), "\n")
+	return string(bytes.TrimRight(b.Bytes(), "\n"))
 }
