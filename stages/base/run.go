@@ -7,8 +7,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/nlpodyssey/spago/mat"
-
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/backend"
 	"github.com/so8t/so8t/stages/internal/loop"
@@ -128,15 +126,8 @@ func newRun(ctx context.Context, a *plugins.Attempt, c Config, be backend.Backen
 	return r, nil
 }
 
-// model trains every weight.
-type model struct {
-	*phi3.Model
-	groups []loop.Group
-}
-
-var _ loop.Model = (*model)(nil)
-
-func newModel(be backend.Backend, w *phi3.Weights, c Config, longest int) (*model, error) {
+// newModel trains every weight.
+func newModel(be backend.Backend, w *phi3.Weights, c Config, longest int) (*loop.Phi3, error) {
 	m, err := phi3.NewBaseModel(be, w, phi3.TrainOptions{MaxLen: longest, Seed: c.Seed})
 	if err != nil {
 		return nil, err
@@ -149,18 +140,10 @@ func newModel(be backend.Backend, w *phi3.Weights, c Config, longest int) (*mode
 			matrices = append(matrices, p)
 		}
 	}
-	return &model{Model: m, groups: []loop.Group{
-		{Name: "matrices", Params: matrices, LRScale: 1, Decay: c.WeightDecay, Clip: "all"},
-		{Name: "gains", Params: gains, LRScale: 1, Clip: "all"},
-	}}, nil
-}
-
-// Groups are the matrices, which decay, and the norms' gains, which do not.
-func (m *model) Groups() []loop.Group { return m.groups }
-
-// Losses records one pass.
-func (m *model) Losses(sc backend.Scope, p loop.Pass) (ce, pet mat.Tensor, err error) {
-	return m.Model.Losses(sc, phi3.Batch(p.Batch), phi3.Pass{CEScale: p.CEScale, PETScale: p.PETScale, Train: p.Train, Step: p.Step})
+	return loop.NewPhi3(m,
+		loop.Group{Name: "matrices", Params: matrices, LRScale: 1, Decay: c.WeightDecay, Clip: "all"},
+		loop.Group{Name: "gains", Params: gains, LRScale: 1, Clip: "all"},
+	), nil
 }
 
 // typed gives an error of the loop its class.

@@ -91,7 +91,7 @@ func readReference(t *testing.T) referenceRun {
 }
 
 // runReference repeats the run of steps with our own loop, model and optimiser.
-func runReference(t *testing.T, ref referenceRun, steps []referenceStep, norm float64) ([]loop.Point, *model) {
+func runReference(t *testing.T, ref referenceRun, steps []referenceStep, norm float64) ([]loop.Point, *loop.Phi3) {
 	t.Helper()
 	be, err := loop.OpenBackend("cpu", 2)
 	if err != nil {
@@ -173,7 +173,7 @@ func referenceRows(t *testing.T, set *safetensors.Set, steps []referenceStep) []
 	return rows
 }
 
-func compareParameters(t *testing.T, m *model, suffix string) {
+func compareParameters(t *testing.T, m *loop.Phi3, suffix string) {
 	t.Helper()
 	set := openReference(t)
 	a := m.Adapter("")

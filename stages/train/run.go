@@ -57,7 +57,7 @@ func announce(a *plugins.Attempt) {
 type training struct {
 	be     backend.Backend
 	folder *phi3.Folder
-	model  *model
+	model  *loop.Phi3
 	data   data
 	run    *loop.Run
 }
@@ -101,7 +101,7 @@ func prepare(ctx context.Context, a *plugins.Attempt, c Config) (t *training, er
 	if err == nil {
 		i := t.be.Info()
 		a.Log(fmt.Sprintf("training %d parameters on %d rows (%d tokens, longest %d) for %d steps; backend %s %s, %d threads, blas %s",
-			t.model.parameters(), len(t.data.train), t.data.tokens, t.data.longest, t.run.Settings.Schedule.Steps, i.Name, i.Device, i.Threads, i.BLAS))
+			t.model.Parameters(), len(t.data.train), t.data.tokens, t.data.longest, t.run.Settings.Schedule.Steps, i.Name, i.Device, i.Threads, i.BLAS))
 	}
 	return t, err
 }
@@ -141,7 +141,7 @@ func (t *training) newRun(ctx context.Context, a *plugins.Attempt, c Config) (*l
 				a.Metric("eval_loss", *p.EvalLoss, p.Step)
 			}
 			if p.Step%evals == 0 || p.Step == steps {
-				mean, most := t.model.angles(t.be)
+				mean, most := angles(t.be, t.model)
 				a.Metric("gate_angle_mean", mean, p.Step)
 				a.Metric("gate_angle_max", most, p.Step)
 			}
@@ -154,10 +154,10 @@ func (t *training) newRun(ctx context.Context, a *plugins.Attempt, c Config) (*l
 }
 
 func (t *training) metrics(s loop.Summary) map[string]float64 {
-	mean, most := t.model.angles(t.be)
+	mean, most := angles(t.be, t.model)
 	m := map[string]float64{
 		"loss": s.Loss, "ce": s.CE, "pet": s.PET, "steps": float64(s.Steps),
-		"rows": float64(len(t.data.train)), "tokens": float64(t.data.tokens), "trained_parameters": float64(t.model.parameters()),
+		"rows": float64(len(t.data.train)), "tokens": float64(t.data.tokens), "trained_parameters": float64(t.model.Parameters()),
 		"gate_angle_mean": mean, "gate_angle_max": most,
 		"peak_memory_bytes": float64(t.be.Counters().PeakBytes), "seconds": s.Seconds,
 	}
