@@ -14,46 +14,52 @@ func (e *evaluation) generate(ctx context.Context, j *scoring.Judge, out *judged
 	for i := range index {
 		index[i] = i
 	}
-	tok := j.Template().Tokenizer()
-	tokens, start := 0, time.Now()
-	answers := spread(index, e.c.Generate)
-	if e.c.Generate == 0 {
-		answers = nil
+	start := time.Now()
+	answered := pick(index, e.c.Generate)
+	answers, tokens, err := e.answers(ctx, j, answered, phi3.Generation{MaxNew: e.c.MaxNew, Stop: j.Template().Stop()})
+	if err != nil {
+		return err
 	}
-	for _, i := range answers {
-		if e.a.Stopping() || ctx.Err() != nil {
-			return ctx.Err()
-		}
-		ids, err := e.answer(ctx, j, i, phi3.Generation{MaxNew: e.c.MaxNew, Stop: j.Template().Stop()})
-		if err != nil {
-			return err
-		}
-		tokens += len(ids)
-		out.outputs[i] = tok.DecodeSkipSpecial(ids)
+	for k, i := range answered {
+		out.outputs[i] = answers[k]
 	}
-	long := spread(index, e.c.Long)
-	if e.c.Long == 0 {
-		long = nil
+	long, more, err := e.answers(ctx, j, pick(index, e.c.Long), phi3.Generation{MaxNew: e.c.LongTokens})
+	if err != nil {
+		return err
 	}
-	for _, i := range long {
-		ids, err := e.answer(ctx, j, i, phi3.Generation{MaxNew: e.c.LongTokens})
-		if err != nil {
-			return err
-		}
-		tokens += len(ids)
-		out.long = append(out.long, tok.DecodeSkipSpecial(ids))
-	}
-	if seconds := time.Since(start).Seconds(); tokens > 0 {
-		e.speed.decode = float64(tokens) / seconds
+	out.long = long
+	if tokens += more; tokens > 0 {
+		e.speed.decode = float64(tokens) / time.Since(start).Seconds()
 	}
 	return nil
 }
 
-func (e *evaluation) answer(ctx context.Context, j *scoring.Judge, row int, g phi3.Generation) ([]int32, error) {
-	prompt, err := j.Template().Prompt(e.rows[row].Prompt())
-	if err != nil {
-		return nil, err
+// pick is spread for a number that means none when it is 0.
+func pick(rows []int, n int) []int {
+	if n == 0 {
+		return nil
 	}
-	ids, _, err := j.Runner().Generate(ctx, prompt, g)
-	return ids, err
+	return spread(rows, n)
+}
+
+// answers continues the prompts of rows and returns the texts and the number of tokens in them.
+func (e *evaluation) answers(ctx context.Context, j *scoring.Judge, rows []int, g phi3.Generation) ([]string, int, error) {
+	prompts := make([][]int32, len(rows))
+	for k, i := range rows {
+		prompt, err := j.Template().Prompt(e.rows[i].Prompt())
+		if err != nil {
+			return nil, 0, err
+		}
+		prompts[k] = prompt
+	}
+	ids, _, err := j.Runner().GenerateMany(ctx, prompts, g, func(done int) { e.a.Progress(int64(done), int64(len(rows)), "answer") })
+	if err != nil {
+		return nil, 0, err
+	}
+	texts, tokens := make([]string, len(ids)), 0
+	for k := range ids {
+		texts[k] = j.Template().Tokenizer().DecodeSkipSpecial(ids[k])
+		tokens += len(ids[k])
+	}
+	return texts, tokens, nil
 }
