@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -17,6 +18,9 @@ import (
 
 // revision goes up when the output changes for the same parameters.
 const revision = 1
+
+// schema is derived once: a process that serves the stage describes it more than once.
+var schema = sync.OnceValue(func() json.RawMessage { return plugins.SchemaOf(Config{}) })
 
 // New returns the stage.
 func New() plugins.Stage { return stage{} }
@@ -29,7 +33,7 @@ func (stage) Describe() plugins.Description {
 	return plugins.Description{
 		Name: "noop", Version: "1.0.0", Kind: plugins.KindStage, Revision: revision,
 		Help: "does nothing: for tests, examples and benchmarks",
-		With: plugins.SchemaOf(Config{}),
+		With: schema(),
 		Outputs: []plugins.Output{{Name: "out", MediaType: "application/octet-stream",
 			Help: "bytes that depend on seed, steps and inputs alone"}},
 		Checkpoints: true,
