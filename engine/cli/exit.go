@@ -8,6 +8,7 @@ import (
 	"github.com/so8t/so8t/engine"
 	"github.com/so8t/so8t/engine/internal/console"
 	"github.com/so8t/so8t/engine/workflow"
+	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/state"
 )
 
@@ -75,6 +76,21 @@ func exitCode(err error) int {
 	case errors.As(err, &selection), errors.As(err, &changed), errors.As(err, &ambiguous),
 		errors.Is(err, engine.ErrNoRun), errors.Is(err, engine.ErrNothingToResume), errors.Is(err, engine.ErrNoStage):
 		return exitUsage
+	}
+	return pluginCode(err)
+}
+
+// pluginCode is the code of what a plugin, or starting one, said before any stage ran.
+func pluginCode(err error) int {
+	var e *plugins.Error
+	if !errors.As(err, &e) {
+		return exitFailed
+	}
+	switch e.Code {
+	case plugins.BadInput:
+		return exitUsage
+	case plugins.Unavailable, plugins.OutOfDisk, plugins.OutOfMemory:
+		return exitResource
 	}
 	return exitFailed
 }

@@ -23,6 +23,6 @@ func program() int {
 		fmt.Fprintln(os.Stderr, err)
 		return 70
 	}
-	return cli.Main(os.Args[1:], cli.Program{Self: self, Stages: stages.Builtin()},
+	return cli.Main(os.Args[1:], cli.Program{Self: self, Stages: append(stages.Builtin(), cutter{})},
 		cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 }

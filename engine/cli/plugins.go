@@ -1,12 +1,15 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
 
+	"github.com/so8t/so8t/engine"
 	"github.com/so8t/so8t/engine/internal/console"
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/plugins/plugintest"
@@ -136,16 +139,10 @@ func (a *app) pluginsTestCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			command, err := e.PluginCommand(c.Context(), args[0])
+			results, err := testPlugin(c.Context(), e, args[0])
 			if err != nil {
 				return err
 			}
-			workdir, err := os.MkdirTemp("", "so8t-plugin-test-")
-			if err != nil {
-				return fmt.Errorf("making a folder for the tests: %w", err)
-			}
-			defer func() { _ = os.RemoveAll(workdir) }()
-			results := plugintest.Run(c.Context(), command, workdir)
 			if asJSON {
 				if err := a.printJSON(map[string]any{"results": testViews(results)}); err != nil {
 					return err
@@ -168,6 +165,24 @@ func (a *app) pluginsTestCommand() *cobra.Command {
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "JSON on stdout")
 	return c
+}
+
+// testPlugin runs the suite. A plugin that does not start has failed its first test.
+func testPlugin(ctx context.Context, e *engine.Engine, uses string) ([]plugintest.Result, error) {
+	command, err := e.PluginCommand(ctx, uses)
+	var refused *plugins.Error
+	if errors.As(err, &refused) {
+		return []plugintest.Result{{Name: "start", Message: refused.Error()}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	workdir, err := os.MkdirTemp("", "so8t-plugin-test-")
+	if err != nil {
+		return nil, fmt.Errorf("making a folder for the tests: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(workdir) }()
+	return plugintest.Run(ctx, command, workdir), nil
 }
 
 func (a *app) printTestResult(r plugintest.Result) {
