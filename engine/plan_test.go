@@ -227,3 +227,24 @@ stages:
 		t.Error("a stage has run")
 	}
 }
+
+// TestPlan_WhatIsToldOfOutcomesIsNotReusedBeforeThem: a stage that runs whatever happens and was
+// done when all went well is not called done while a stage before it may fail.
+func TestPlan_WhatIsToldOfOutcomesIsNotReusedBeforeThem(t *testing.T) {
+	h := open(t, project(t, `
+version: 1
+name: told
+params: { seed: { type: int, default: 1 } }
+stages:
+  a: { uses: noop, with: { seed: "${params.seed}", fail_at: "${params.seed}", steps: 2 } }
+  last: { uses: probe, needs: a, when: always, with: { input: so8t.yaml } }
+`))
+	h.run(engine.Selection{}, map[string]string{"seed": "0"})
+	p := h.plan(engine.Selection{}, nil)
+	if got, want := actions(p), "a=run last=run"; got != want {
+		t.Errorf("plan %s, want %s", got, want)
+	}
+	if got, want := outcomes(h.run(engine.Selection{}, nil)), "a=failed last=succeeded"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}

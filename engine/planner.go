@@ -256,6 +256,9 @@ func (p *planner) decide(tx *state.Tx, n *node, id identity, decisions []decisio
 		return d, nil
 	}
 	forced := selected && p.selection.forced(n)
+	if open := p.openOutcomes(n, decisions); len(open) > 0 && selected && !forced {
+		return decision{action: ActionRun, reason: waitsText(open)}, nil
+	}
 	if id.fingerprint != "" && !forced {
 		entry, found, err := tx.Cache(id.fingerprint)
 		if err != nil {
@@ -276,6 +279,20 @@ func (p *planner) decide(tx *state.Tx, n *node, id identity, decisions []decisio
 	var err error
 	d.reason, err = p.reason(tx, n, id, d.changes, forced)
 	return d, err
+}
+
+// openOutcomes are the stages of whose ends n is told, as facts, and that have yet to end.
+func (p *planner) openOutcomes(n *node, decisions []decision) []string {
+	if n.when != whenAlways {
+		return nil
+	}
+	var open []string
+	for _, i := range n.needs {
+		if decisions[i].action != ActionReuse {
+			open = append(open, p.nodes[i].instance)
+		}
+	}
+	return open
 }
 
 // byNeeds decides what follows from the nodes that n depends on alone.
