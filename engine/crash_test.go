@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/so8t/so8t/engine"
+	"github.com/so8t/so8t/plugins/manifest"
 	"github.com/so8t/so8t/state"
 )
 
@@ -214,7 +215,10 @@ func waitGone(pid int) error {
 
 func checkClean(t *testing.T, dir string) {
 	t.Helper()
-	findings, err := state.Check(t.Context(), filepath.Join(dir, ".so8t"), state.CheckOptions{})
+	findings, err := state.Check(t.Context(), filepath.Join(dir, ".so8t"), state.CheckOptions{VerifyAttempt: func(folder string) error {
+		_, err := manifest.VerifyOutputs(filepath.Join(folder, "out"), manifest.Contents)
+		return err
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,4 +264,47 @@ func TestRun_KilledBetweenManifestAndCommit_IsAdopted(t *testing.T) {
 		t.Errorf("runs %+v, error %v", runs, err)
 	}
 	checkClean(t, dir)
+}
+
+// TestRun_StageKilledBeforeEveryDurableStep does the same inside a stage that writes checkpoints and
+// outputs: before each of its syncs and renames.
+func TestRun_StageKilledBeforeEveryDurableStep(t *testing.T) {
+	const two = `
+version: 1
+name: two
+stages:
+  a: { uses: noop, with: { steps: 3, checkpoint_every: 1, trace: trace } }
+  b: { uses: noop, with: { seed: 1, trace: trace, inputs: ["${stages.a.outputs.out}"] } }
+`
+	whole := project(t, two)
+	if code, errs := engineProcess(t, "run", whole); code != 0 {
+		t.Fatalf("uninterrupted run: exit %d: %s", code, errs)
+	}
+	want := artifacts(t, whole, "latest")
+	for k := 1; ; k++ {
+		dir := project(t, two)
+		code, errs := engineProcess(t, "run", dir, fmt.Sprintf("SO8T_CRASH_STAGE=a:%d", k))
+		if code == 0 {
+			t.Logf("%d durable steps in the stage", k-1)
+			if k < 15 {
+				t.Errorf("two checkpoints and an output take more than %d steps", k-1)
+			}
+			return
+		}
+		if code != 1 {
+			t.Fatalf("step %d: exit %d: %s", k, code, errs)
+		}
+		h := open(t, dir)
+		id, err := h.FindRun(t.Context(), "latest")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := h.status(id).Stages[0]; s.Error == nil || s.Error.Code != "crashed" {
+			t.Errorf("step %d: error %+v", k, s.Error)
+		}
+		afterCrash(t, dir, want)
+		if t.Failed() {
+			t.Fatalf("at step %d", k)
+		}
+	}
 }
