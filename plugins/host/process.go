@@ -217,10 +217,14 @@ func (p *Process) explain(err error) error {
 	if !errors.Is(err, wire.ErrGone) {
 		return p.failed(err)
 	}
-	if !p.child.endsWithin(exitWait) {
+	wait := exitWait
+	if errors.Is(err, wire.ErrNoResult) {
+		wait = lastMoment
+	}
+	if !p.child.endsWithin(wait) {
 		p.child.kill()
 		<-p.child.exited
-		return p.failed(p.withTail(plugins.Errorf(plugins.Crashed, "closed its connection and went on: %w", err)))
+		return p.failed(p.withTail(plugins.Errorf(plugins.Crashed, "broke off and went on: %w", err)))
 	}
 	p.mu.Lock()
 	doomed := p.doomed
@@ -258,13 +262,25 @@ func (p *Process) Close() []Record {
 		}
 		p.condemn(plugins.Errorf(plugins.Cancelled, "was ended while it worked"))
 		_ = p.child.group.resume() // a stopped process cannot end
-		late := time.AfterFunc(exitWait, p.child.kill)
-		p.plugin.Kill()
-		late.Stop()
+		p.shutdown()
 		p.child.kill()
 		<-p.child.exited
+		p.plugin.Kill() // of the connection and go-plugin's own goroutines, by now
 		p.left = clearLeftovers(p.child.record)
 		p.child.end()
 	})
 	return p.left
+}
+
+// shutdown asks the process to end and waits until it has, or has taken too long. go-plugin
+// would wait for two seconds for one that does not know how.
+func (p *Process) shutdown() {
+	if p.client == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), exitWait)
+	defer cancel()
+	if p.client.Shutdown(ctx) {
+		p.child.endsWithin(exitWait)
+	}
 }

@@ -38,6 +38,8 @@ func TestMain(m *testing.M) {
 		}
 	case "raw":
 		raw(name)
+	case "bare":
+		serveBare()
 	case "engine":
 		engine()
 	case "sleeper":

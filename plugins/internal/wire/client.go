@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/so8t/so8t/plugins"
 	pb "github.com/so8t/so8t/plugins/proto/v1"
@@ -20,19 +21,23 @@ import (
 // or the stream broke off. What happened to the process says more.
 var ErrGone = errors.New("the plugin is gone")
 
+// ErrNoResult is in the chain, with ErrGone, when the stream of Run ended in order but early.
+var ErrNoResult = errors.New("it ended the run without a result")
+
 // maxMessage bounds one message from a plugin, in bytes, and so what a hostile one can make
 // us hold at a time.
 const maxMessage = 4 << 20
 
 // Client speaks with a served stage.
 type Client struct {
+	conn   grpc.ClientConnInterface
 	stage  pb.StageClient
 	health grpc_health_v1.HealthClient
 }
 
 // NewClient returns the client's end of a connection.
 func NewClient(conn grpc.ClientConnInterface) *Client {
-	return &Client{stage: pb.NewStageClient(conn), health: grpc_health_v1.NewHealthClient(conn)}
+	return &Client{conn: conn, stage: pb.NewStageClient(conn), health: grpc_health_v1.NewHealthClient(conn)}
 }
 
 var limit = grpc.MaxCallRecvMsgSize(maxMessage)
@@ -70,6 +75,14 @@ func (c *Client) Ping(ctx context.Context) error {
 	return fromStatus("giving a sign of life", err)
 }
 
+// Shutdown asks the process to end, by go-plugin's controller service. It is false when the
+// plugin does not serve that and has to be killed. How the call ends otherwise says nothing:
+// the connection goes with the process.
+func (c *Client) Shutdown(ctx context.Context) bool {
+	err := c.conn.Invoke(ctx, "/plugin.GRPCController/Shutdown", &emptypb.Empty{}, &emptypb.Empty{})
+	return status.Code(err) != codes.Unimplemented
+}
+
 // Receiver takes what a Run sends, one call at a time.
 type Receiver struct {
 	// Alive is called for every message before it is looked at; beat says it is a heartbeat.
@@ -89,7 +102,7 @@ func (c *Client) Run(ctx context.Context, a *plugins.Attempt, every time.Duratio
 	for {
 		m, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			return plugins.Result{}, fmt.Errorf("%w: it ended the run without a result", ErrGone)
+			return plugins.Result{}, fmt.Errorf("%w: %w", ErrGone, ErrNoResult)
 		}
 		if err != nil {
 			return plugins.Result{}, fromStatus("running", err)
