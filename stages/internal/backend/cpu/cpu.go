@@ -1,5 +1,5 @@
 // Package cpu is the backend on the host's processor: own kernels in C (chosen by instruction set at run time), OpenBLAS for matrix products when
-// one is found, plain Go when built without cgo, and a float64 reference for tests.
+// one is found, Go with an assembly product when built without cgo, and a float64 reference for tests.
 //
 // One machine[T] does the bookkeeping, splits work over threads and calls a table of kernels; the tables differ: goKernels[T] is complete and
 // plain, the C tables replace its entries for float32. Work is split over rows, columns, heads or segments only, never inside a sum, so the
@@ -7,6 +7,7 @@
 package cpu
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -20,7 +21,7 @@ type Options struct {
 	Threads int
 	// BLAS is the path of a BLAS library, "none" for our own kernels, "" for SO8T_BLAS and then a search of the usual names.
 	BLAS string
-	// Kernels is "avx512", "avx2", "neon", "c" or "go"; "" takes SO8T_KERNELS and then the best the processor has.
+	// Kernels is "avx512", "avx2", "neon", "c" (those need cgo), "asm" (Go with a product in AVX2 assembly) or "go"; "" takes SO8T_KERNELS and then the best the processor has.
 	Kernels string
 }
 
@@ -38,7 +39,15 @@ func Open(o Options) (backend.Backend, error) {
 	m := newMachine[float32](o.Threads)
 	m.info = backend.Info{Name: "cpu", Device: "go", BLAS: "own", Threads: o.Threads, Bits: 32}
 	m.k = goKernels[float32]()
-	if o.Kernels != "go" {
+	switch o.Kernels {
+	case "go":
+	case "asm":
+		if !useTile(&m.k) {
+			m.Close()
+			return nil, errors.New("opening the cpu backend: kernels \"asm\": this processor does not have AVX2 and FMA")
+		}
+		m.info.Device = "asm"
+	default:
 		name, err := nativeKernels(&m.k, o.Kernels)
 		if err != nil {
 			m.Close()

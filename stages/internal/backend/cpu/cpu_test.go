@@ -30,6 +30,7 @@ func TestConformance(t *testing.T) {
 	for _, o := range []cpu.Options{
 		{Kernels: "go", BLAS: "none", Threads: 1},
 		{Kernels: "go", BLAS: "none", Threads: 2},
+		{Kernels: "asm", BLAS: "none", Threads: 2},
 		{Kernels: "c", BLAS: "none", Threads: 2},
 		{Kernels: "avx2", BLAS: "none", Threads: 2},
 		{Kernels: "avx512", BLAS: "none", Threads: 2},
@@ -47,7 +48,7 @@ func TestConformance(t *testing.T) {
 func TestGradientsAreDerivatives(t *testing.T) { backendtest.Gradients(t, reference) }
 
 func TestThreadsDoNotChangeBits(t *testing.T) {
-	for _, kernels := range []string{"go", ""} {
+	for _, kernels := range []string{"go", "asm", ""} {
 		one := open(cpu.Options{Kernels: kernels, BLAS: "none", Threads: 1})(t)
 		for _, n := range []int{2, 3} {
 			backendtest.SameBits(t, one, open(cpu.Options{Kernels: kernels, BLAS: "none", Threads: n})(t))

@@ -10,10 +10,7 @@ const (
 
 func goGemm[T real](m, n, k int, alpha T, a, b matrix[T], beta T, c []T, ldc int) {
 	for i := range m {
-		row := c[i*ldc : i*ldc+n]
-		for j := range row {
-			row[j] = scaled(beta, row[j])
-		}
+		goScale(c[i*ldc:i*ldc+n], beta)
 	}
 	if k == 0 || alpha == 0 {
 		return

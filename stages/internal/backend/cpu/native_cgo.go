@@ -85,17 +85,11 @@ func newLibrary(b *native.BLAS) *library {
 			ldb = max(y.rs, y.cs, k)
 		}
 		if k == 0 {
-			scaleRows(c, m, n, ldc, beta)
+			for i := range m {
+				goScale(c[i*ldc:i*ldc+n], beta)
+			}
 			return
 		}
 		b.Gemm(ta, tb, m, n, k, alpha, x.data, lda, y.data, ldb, beta, c, ldc)
 	}}
-}
-
-func scaleRows(c []float32, m, n, ldc int, beta float32) {
-	for i := range m {
-		for j := range n {
-			c[i*ldc+j] = scaled(beta, c[i*ldc+j])
-		}
-	}
 }

@@ -4,10 +4,13 @@ package cpu
 
 import "fmt"
 
-// nativeKernels has nothing to offer without cgo: the Go kernels stay.
-func nativeKernels(_ *kernels[float32], want string) (string, error) {
+// nativeKernels has no C to offer without cgo: the best is Go with the assembly product.
+func nativeKernels(k *kernels[float32], want string) (string, error) {
 	if want != "" {
-		return "", fmt.Errorf("kernels %q: this build has only \"go\" (it was made without cgo)", want)
+		return "", fmt.Errorf("kernels %q: this build has only \"asm\" and \"go\" (it was made without cgo)", want)
+	}
+	if useTile(k) {
+		return "asm", nil
 	}
 	return "go", nil
 }
