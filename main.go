@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"runtime"
 
@@ -15,7 +16,17 @@ func main() {
 }
 
 func program() cli.Program {
-	return cli.Program{Self: self(), Stages: stages.Builtin()}
+	p := cli.Program{Self: self(), Stages: stages.Builtin()}
+	for _, t := range stages.Tools() {
+		run := func(ctx context.Context, args []string, s cli.Streams) error {
+			return t.Run(ctx, args, s.In, s.Out, s.Err)
+		}
+		p.Tools = append(p.Tools, cli.Tool{Name: t.Name, Usage: t.Usage, Help: t.Help, Run: run})
+	}
+	for _, probe := range stages.Probes() {
+		p.Probes = append(p.Probes, cli.Probe(probe))
+	}
+	return p
 }
 
 // self is how this binary is started again. On Linux /proc/self/exe is this very binary, also

@@ -61,7 +61,10 @@ func exitCode(err error) int {
 	var changed *engine.ChangedError
 	var ambiguous *state.AmbiguousError
 	var noLocks *state.CannotLockError
+	var coded codedError
 	switch {
+	case errors.As(err, &coded):
+		return coded.code
 	case errors.As(err, &held), errors.Is(err, state.ErrHeld), errors.Is(err, state.ErrTooNew):
 		return exitHeld
 	case errors.Is(err, state.ErrDamaged):

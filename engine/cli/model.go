@@ -1,7 +1,11 @@
 package cli
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
+
+	"github.com/so8t/so8t/plugins"
 )
 
 // modelCommand groups the tools on model files. They come with the stages that share their
@@ -19,9 +23,36 @@ func (a *app) modelCommand() *cobra.Command {
 			Short:              tool.Help,
 			DisableFlagParsing: true, // the tool reads its own flags
 			RunE: func(c *cobra.Command, args []string) error {
-				return tool.Run(c.Context(), args, a.Streams)
+				return toolError(tool.Run(c.Context(), args, a.Streams))
 			},
 		})
 	}
 	return c
 }
+
+// toolError gives an error of a tool the class that chooses the exit code: a tool's wrong usage
+// and what the user gave it are the command line's as well.
+func toolError(err error) error {
+	var wrong interface{ Usage() bool }
+	if errors.As(err, &wrong) && wrong.Usage() {
+		return usageError{err}
+	}
+	if err == nil {
+		return nil
+	}
+	switch plugins.CodeOf(err) {
+	case plugins.BadInput:
+		return codedError{err, exitUsage}
+	case plugins.Unavailable, plugins.OutOfDisk, plugins.OutOfMemory:
+		return codedError{err, exitResource}
+	}
+	return err
+}
+
+// codedError is an error whose exit code is known where it is met.
+type codedError struct {
+	error
+	code int
+}
+
+func (e codedError) Unwrap() error { return e.error }
