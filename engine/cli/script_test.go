@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"os"
 	"os/exec"
@@ -23,6 +24,7 @@ import (
 //	events INSTANCE KIND…     stdout is JSON lines; these events of an instance came, in this order; - is the run itself
 //	truncate FILE BYTES       cuts a file
 //	zero FILE FROM BYTES      overwrites a part of a file with zeros
+//	schema FILE VERSION       makes a state database one of another schema version
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -33,7 +35,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exit": scriptExit, "json": scriptJSON, "events": scriptEvents, "truncate": scriptTruncate, "zero": scriptZero,
+			"exit": scriptExit, "json": scriptJSON, "events": scriptEvents, "truncate": scriptTruncate, "zero": scriptZero, "schema": scriptSchema,
 		},
 	})
 }
@@ -171,4 +173,26 @@ func scriptZero(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	_, err = f.WriteAt(bytes.Repeat([]byte{0}, size), from)
 	ts.Check(errors.Join(err, f.Close()))
+}
+
+// scriptSchema exchanges the record of the schema version, 1, in every page that holds it: a byte
+// that is the version of the encoding, JSON, and a CRC over bucket, key and both.
+func scriptSchema(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 || len(args[1]) != 1 {
+		ts.Fatalf("usage: schema FILE DIGIT")
+	}
+	record := func(version string) []byte {
+		body := append([]byte{1}, version...)
+		crc := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+		fmt.Fprintf(crc, "meta\x00schema\x00%s", body)
+		return crc.Sum(body)
+	}
+	path := ts.MkAbs(args[0])
+	text, err := os.ReadFile(path)
+	ts.Check(err)
+	changed := bytes.ReplaceAll(text, record("1"), record(args[1]))
+	if bytes.Equal(changed, text) {
+		ts.Fatalf("%s holds no record of schema version 1", args[0])
+	}
+	ts.Check(os.WriteFile(path, changed, 0o644))
 }
