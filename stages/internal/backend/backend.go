@@ -61,7 +61,7 @@ type Status interface {
 // Info identifies what computes, for facts, fingerprints and logs: another value may mean other bits.
 type Info struct {
 	Name    string // "cpu", "cpu-reference", "cuda"
-	Device  string // instruction set or card, for example "avx512"
+	Device  string // the kernels, "avx512", "avx2", "neon", "c", "asm" or "go", or the card's name
 	BLAS    string // "own" or the library's path
 	Version string // the library's own description, when it has one
 	Threads int

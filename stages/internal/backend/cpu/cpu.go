@@ -19,7 +19,8 @@ import (
 type Options struct {
 	// Threads, 0: as many as GOMAXPROCS.
 	Threads int
-	// BLAS is the path of a BLAS library, "none" for our own kernels, "" for SO8T_BLAS and then a search of the usual names.
+	// BLAS is the path of a BLAS library, "none" for our own kernels, "auto" to insist on finding one of the usual names, "" for SO8T_BLAS
+	// and then a search that is content with nothing.
 	BLAS string
 	// Kernels is "avx512", "avx2", "neon", "c" (those need cgo), "asm" (Go with a product in AVX2 assembly) or "go"; "" takes SO8T_KERNELS and then the best the processor has.
 	Kernels string

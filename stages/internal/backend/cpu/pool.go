@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -19,6 +20,7 @@ const (
 type pool struct {
 	threads int
 	workers []*worker
+	ended   sync.WaitGroup // the workers' goroutines
 	current atomic.Pointer[job]
 }
 
@@ -46,7 +48,7 @@ func newPool(threads int) *pool {
 	for range p.threads - 1 {
 		w := &worker{wake: make(chan struct{}, 1)}
 		p.workers = append(p.workers, w)
-		go p.work(w)
+		p.ended.Go(func() { p.work(w) })
 	}
 	return p
 }
@@ -144,9 +146,11 @@ func (w *worker) rouse() {
 	}
 }
 
+// close ends the workers and waits for them; it may be called again.
 func (p *pool) close() {
 	p.current.Store(stopped)
 	for _, w := range p.workers {
 		w.rouse()
 	}
+	p.ended.Wait()
 }
