@@ -98,7 +98,7 @@ func (p *Process) watch(limit time.Duration) func() {
 			}
 			before = time.Now()
 			silence, beats := p.life.silence()
-			if silence > limit/2 && !beats && p.ping(ctx, limit/4) {
+			if silence > limit/2 && !beats && p.ping(ctx, limit/2) {
 				p.life.alive(false)
 				before = time.Now()
 				continue

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -71,9 +72,22 @@ func ReadPlugin(path string) (*Plugin, error) {
 	return p, nil
 }
 
+// Bounds of a so8t-plugin.yaml: far above any real one, and low enough that the YAML parser,
+// which takes time and memory by nesting, cannot be made to eat the machine.
+const (
+	maxPluginFile = 64 << 10
+	maxBrackets   = 500
+)
+
 func parsePlugin(dir string, text []byte) (*Plugin, error) {
+	if len(text) > maxPluginFile {
+		return nil, fmt.Errorf("it has %d bytes; %d are allowed", len(text), maxPluginFile)
+	}
+	if n := bytes.Count(text, []byte("[")) + bytes.Count(text, []byte("{")); n > maxBrackets {
+		return nil, fmt.Errorf("it has %d opening brackets; %d are allowed", n, maxBrackets)
+	}
 	var f pluginFile
-	if err := yaml.UnmarshalWithOptions(text, &f, yaml.DisallowUnknownField()); err != nil {
+	if err := decodeYAML(text, &f); err != nil {
 		return nil, err
 	}
 	if len(f.Command) == 0 || f.Command[0] == "" {
@@ -96,6 +110,16 @@ func parsePlugin(dir string, text []byte) (*Plugin, error) {
 		p.StartTimeout = d
 	}
 	return p, nil
+}
+
+// decodeYAML turns a panic of the parser, which some malformed files provoke, into an error.
+func decodeYAML(text []byte, into *pluginFile) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("it is no YAML that can be read: %v", r)
+		}
+	}()
+	return yaml.UnmarshalWithOptions(text, into, yaml.DisallowUnknownField())
 }
 
 // Digest is the identity of the plugin: the digest of every file it lists, and those files

@@ -102,6 +102,8 @@ func TestReadPlugin_Problems(t *testing.T) {
 		{"command: [a]\nfiles: [../b]", "not below"},
 		{"command: [a]\nstart_timeout: soon", "no positive duration"},
 		{"command: [", PluginFileName},
+		{strings.Repeat("[", 50_000), "opening brackets"},
+		{strings.Repeat("#", 100_000), "bytes"},
 	} {
 		dir := folder(t, map[string]string{PluginFileName: c.text})
 		if _, err := ReadPlugin(dir); err == nil || !strings.Contains(err.Error(), c.want) {
