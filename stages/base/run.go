@@ -154,7 +154,7 @@ func typed(err error) error {
 		return plugins.Errorf(plugins.Cancelled, "%w", err)
 	case errors.As(err, &diverged):
 		return plugins.Errorf(plugins.BadInput, "%w: lower lr", err)
-	case errors.Is(err, loop.ErrOtherRun):
+	case errors.Is(err, loop.ErrOtherRun), errors.Is(err, loop.ErrSetup):
 		return plugins.Errorf(plugins.BadInput, "%w", err)
 	}
 	return err

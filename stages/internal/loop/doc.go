@@ -11,5 +11,5 @@
 // So a run that is killed and continued from a checkpoint ends with the same bits as one
 // that was not, on the same backend with the same number of threads.
 //
-// It knows neither files of models nor stages; a stage hands it a Model and Data.
+// It knows neither files of models nor stages; a stage hands it a Model and Rows.
 package loop

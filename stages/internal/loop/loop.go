@@ -92,6 +92,9 @@ type Summary struct {
 	Seconds    float64
 }
 
+// ErrSetup says that settings or rows cannot be trained with.
+var ErrSetup = errors.New("setting up training")
+
 // ErrStopped says that the run saved a checkpoint and ended because it was asked to.
 var ErrStopped = errors.New("stopped at a checkpoint")
 

@@ -357,3 +357,22 @@ func TestRun_DamagedCheckpointIsAnErrorThatNamesTheFile(t *testing.T) {
 		}
 	}
 }
+
+func TestRun_RefusesWhatCannotBeTrained(t *testing.T) {
+	mute := []Row{{Tokens: []int32{1, 2}, Learn: []bool{true, false}}}
+	for name, change := range map[string]func(*Run){
+		"no rows":                func(r *Run) { r.Train = nil },
+		"nothing to learn":       func(r *Run) { r.Train = mute },
+		"nothing to validate on": func(r *Run) { r.Validation = mute },
+		"no steps":               func(r *Run) { r.Settings.Schedule = Schedule{Kind: "cosine"} },
+		"no batch":               func(r *Run) { r.Settings.Size = Size{} },
+		"phases":                 func(r *Run) { r.Settings.PET.Boundaries = [2]float64{0.7, 0.3} },
+	} {
+		m := newToy(t, 0)
+		r := toyRun(t, m, m.be, 6)
+		change(r)
+		if _, err := r.Do(t.Context()); !errors.Is(err, ErrSetup) {
+			t.Errorf("%s: %v, want ErrSetup", name, err)
+		}
+	}
+}

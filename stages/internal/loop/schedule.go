@@ -13,9 +13,6 @@ type Schedule struct {
 	Steps  int64   // of the whole run
 }
 
-// Schedules are the kinds there are.
-var Schedules = []string{"cosine", "linear", "constant"}
-
 // Rate is the learning rate used in step, counted from 0: the formulas of transformers'
 // get_{cosine,linear,constant}_schedule_with_warmup.
 func (s Schedule) Rate(step int64) float64 {

@@ -19,6 +19,7 @@ type trainer struct {
 	opt     *optimizer
 	feed    *feed
 	eval    []Batch
+	targets int64 // of eval
 	scope   backend.Scope
 	journal *journal
 	now     func() time.Time
@@ -48,11 +49,17 @@ func (r *Run) begin() (*trainer, error) {
 	if err == nil {
 		t.feed, err = newFeed(r.Train, set)
 	}
+	for _, row := range r.Validation {
+		t.targets += row.targets()
+	}
+	if err == nil && len(r.Validation) > 0 && t.targets == 0 {
+		err = errors.New("no validation row has a token to predict")
+	}
 	if err == nil {
 		t.opt, err = newOptimizer(r.Backend, set.AdamW, r.Model.Groups())
 	}
 	if err != nil {
-		return nil, fmt.Errorf("setting up training: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrSetup, err)
 	}
 	t.eval = batches(r.Validation, set.Size)
 	t.scope = r.Backend.NewScope()
@@ -155,7 +162,7 @@ func (t *trainer) record(p Point) error {
 
 // validate is the loss per target token over all validation rows.
 func (t *trainer) validate() (float64, error) {
-	sum, targets := 0.0, 0
+	sum := 0.0
 	for i, b := range t.eval {
 		if i > 0 && t.stopping() {
 			return 0, errInterruptedStep
@@ -166,16 +173,8 @@ func (t *trainer) validate() (float64, error) {
 		}
 		sum += ce.Item().F64()
 		t.scope.End()
-		for _, target := range b.Targets {
-			if target >= 0 {
-				targets++
-			}
-		}
 	}
-	if targets == 0 {
-		return 0, fmt.Errorf("no row has a token to predict")
-	}
-	return sum / float64(targets), t.run.Backend.Err()
+	return sum / float64(t.targets), t.run.Backend.Err()
 }
 
 // judge keeps the best.
