@@ -64,7 +64,7 @@ func (a *attempt) saved(ctx context.Context, c plugins.Checkpoint) error {
 // chooseCheckpoint looks for a checkpoint of the same fingerprint, of whatever run: its lock is
 // ours, so nobody is at work on it. The newest that verifies is used, else the one before.
 func (a *attempt) chooseCheckpoint(ctx context.Context) error {
-	if a.forced && a.try == 1 || !a.n.plugin.description.Checkpoints {
+	if !a.n.plugin.description.Checkpoints {
 		return nil
 	}
 	var unfinished, fruitless []state.Attempt
@@ -79,7 +79,7 @@ func (a *attempt) chooseCheckpoint(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if a.forced { // a retry goes on from what this run made, not from what it was told to ignore
+	if a.forced { // a retry, or a resume, goes on from what this run made, not from what it was told to ignore
 		unfinished = slices.DeleteFunc(unfinished, func(b state.Attempt) bool { return b.Run != a.r.id })
 	}
 	for _, c := range candidates(append(unfinished, fruitless...)) {

@@ -75,3 +75,11 @@ func (f attemptFolder) syncNames(d manifest.Disk, own bool) error {
 	}
 	return d.SyncDir(filepath.Dir(string(f)))
 }
+
+// removeFolder removes a folder that is mostly empty, which costs less than looking into it.
+func removeFolder(path string) error {
+	if os.Remove(path) == nil {
+		return nil
+	}
+	return os.RemoveAll(path)
+}

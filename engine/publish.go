@@ -29,7 +29,7 @@ func (a *attempt) finish(ctx context.Context, res plugins.Result, err error) err
 	if err == nil && res.Skipped == "" {
 		sealed, err = a.seal(res)
 	}
-	removeErr := os.RemoveAll(a.folder.scratch())
+	removeErr := removeFolder(a.folder.scratch())
 	if err == nil {
 		err = removeErr
 	}
