@@ -268,3 +268,25 @@ func TestRun_ReadersAtAnyTime(t *testing.T) {
 		t.Errorf("the run: exit %d: %s", code, &b.errs)
 	}
 }
+
+// TestResume_OfAForcedStage: --force ignores the checkpoints of other runs, not those that the
+// forced attempt made itself before it was interrupted.
+func TestResume_OfAForcedStage(t *testing.T) {
+	t.Parallel()
+	often := strings.Replace(slow, "checkpoint_every: 1000", "checkpoint_every: 5", 1)
+	quick := strings.Replace(often, "1h", "0s", 1) // a duration is in no fingerprint: no change
+	p := newProject(t, quick)
+	p.want(0, "run")
+	p.write("so8t.yaml", strings.Replace(often, "1h", "1m", 1))
+	b := p.start("run", "--force-all")
+	b.await("checkpoint")
+	b.signal(syscall.SIGKILL)
+	b.wait()
+	step := p.status().Stages[0].Attempts[0].Checkpoint.Step
+	p.write("so8t.yaml", quick)
+	p.want(0, "resume")
+	attempts := p.status().Stages[0].Attempts
+	if len(attempts) != 2 || attempts[1].ResumedFrom == nil || attempts[1].ResumedFrom.Step < step {
+		t.Errorf("attempts %+v; the first left a checkpoint at step %d", attempts, step)
+	}
+}

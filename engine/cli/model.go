@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -23,11 +24,24 @@ func (a *app) modelCommand() *cobra.Command {
 			Short:              tool.Help,
 			DisableFlagParsing: true, // the tool reads its own flags
 			RunE: func(c *cobra.Command, args []string) error {
-				return toolError(tool.Run(c.Context(), args, a.Streams))
+				return toolError(tool.Run(c.Context(), withoutDir(args), a.Streams))
 			},
 		})
 	}
 	return c
+}
+
+// withoutDir drops a --dir before the command's name, which cobra hands on: tools take paths
+// from where they are called.
+func withoutDir(args []string) []string {
+	for len(args) > 0 && (args[0] == "--dir" || strings.HasPrefix(args[0], "--dir=")) {
+		n := 1
+		if args[0] == "--dir" {
+			n = min(2, len(args))
+		}
+		args = args[n:]
+	}
+	return args
 }
 
 // toolError gives an error of a tool the class that chooses the exit code: a tool's wrong usage
