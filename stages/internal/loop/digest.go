@@ -17,9 +17,9 @@ func (r *Run) digest() (string, error) {
 		return "", fmt.Errorf("setting up training: %w", err)
 	}
 	for _, g := range r.Model.Groups() {
-		fmt.Fprintf(h, "%q %v %v %q\n", g.Name, g.LRScale, g.Decay, g.Clip)
+		h.Write(fmt.Appendf(nil, "%q %v %v %q\n", g.Name, g.LRScale, g.Decay, g.Clip))
 		for _, p := range g.Params {
-			fmt.Fprintf(h, "%q %v\n", p.Name, p.Tensor().Shape())
+			h.Write(fmt.Appendf(nil, "%q %v\n", p.Name, p.Tensor().Shape()))
 		}
 	}
 	var b []byte
