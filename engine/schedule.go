@@ -145,6 +145,7 @@ func (s *scheduler) take(n *node, sign int) {
 // end takes in how a node ended and decides about its readers.
 func (s *scheduler) end(ctx context.Context, f finished) error {
 	s.r.results[f.index] = f.result
+	s.r.forget(f.index)
 	if f.result.outcome == state.Pending || f.result.outcome == state.Interrupted {
 		return nil // of an interrupted run; its readers stay pending
 	}
@@ -155,6 +156,14 @@ func (s *scheduler) end(ctx context.Context, f finished) error {
 	}
 	s.settled = append(s.settled, f.index)
 	return s.spread(ctx)
+}
+
+// forget lets go of what only the work on a node needed: a run of thousands of stages keeps of each
+// how it ended and where its outputs are.
+func (r *run) forget(i int) {
+	r.plan.decisions[i].identity = identity{}
+	s := &r.stages[i]
+	s.With, s.Changes, s.Facts, s.Needs = nil, nil, nil, nil
 }
 
 // dropReady ends what is ready as cancelled, but for what runs whatever happens.
