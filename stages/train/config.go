@@ -92,9 +92,9 @@ func parse(with []byte) (Config, error) {
 	return c, nil
 }
 
-// tinySteps takes about eight seconds on two cores with the quickstart's batch: long enough
+// tinySteps takes about nine seconds on two cores with the quickstart's batch: long enough
 // to be killed in the middle of it.
-const tinySteps = 500
+const tinySteps = 600
 
 // every is the time between two checkpoints.
 func (c Config) every() (time.Duration, error) {
