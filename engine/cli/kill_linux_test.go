@@ -3,6 +3,8 @@ package cli_test
 import (
 	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -289,4 +291,25 @@ func TestResume_OfAForcedStage(t *testing.T) {
 	if len(attempts) != 2 || attempts[1].ResumedFrom == nil || attempts[1].ResumedFrom.Step < step {
 		t.Errorf("attempts %+v; the first left a checkpoint at step %d", attempts, step)
 	}
+}
+
+// TestRun_InterruptedWhilePlanning: a plugin that hangs before there is a run does not keep Ctrl-C
+// from ending the command.
+func TestRun_InterruptedWhilePlanning(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, "version: 1\nname: w\nstages:\n  a: { uses: ./hang.sh }\n")
+	here := filepath.Join(p.dir, "here")
+	p.write("hang.sh", "#!/bin/sh\ntouch '"+here+"'\nexec sleep 600\n")
+	if err := os.Chmod(filepath.Join(p.dir, "hang.sh"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	b := p.start("run")
+	if !eventually(func() bool { _, err := os.Stat(here); return err == nil }) {
+		t.Fatal("the plugin was not started")
+	}
+	b.signal(syscall.SIGINT)
+	if code := b.wait(); code != 130 || !strings.Contains(b.errs.String(), "before anything had started") {
+		t.Errorf("exit %d: %s", code, &b.errs)
+	}
+	p.noProcessLeft()
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -21,10 +22,8 @@ interrupted one goes on from its newest checkpoint. When the workflow or a plugi
 meanwhile, resume says what and wants --accept-changes.`),
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.withEngine(f, func(e *engine.Engine) (*engine.Outcome, error) {
-				return a.controlled(e, func(control *engine.Control) (*engine.Outcome, error) {
-					return e.Resume(c.Context(), first(args), engine.ResumeOptions{AcceptChanges: accept, Control: control})
-				})
+			return a.withEngine(c.Context(), f, func(ctx context.Context, e *engine.Engine, control *engine.Control) (*engine.Outcome, error) {
+				return e.Resume(ctx, first(args), engine.ResumeOptions{AcceptChanges: accept, Control: control})
 			})
 		},
 	}
@@ -49,11 +48,9 @@ func (a *app) rerunCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.withEngine(f, func(e *engine.Engine) (*engine.Outcome, error) {
-				return a.controlled(e, func(control *engine.Control) (*engine.Outcome, error) {
-					return e.Rerun(c.Context(), args[0], args[1], engine.RerunOptions{
-						With: overrides, Downstream: downstream, Note: f.note, Control: control,
-					})
+			return a.withEngine(c.Context(), f, func(ctx context.Context, e *engine.Engine, control *engine.Control) (*engine.Outcome, error) {
+				return e.Rerun(ctx, args[0], args[1], engine.RerunOptions{
+					With: overrides, Downstream: downstream, Note: f.note, Control: control,
 				})
 			})
 		},

@@ -58,7 +58,7 @@ func (f *runFlags) addEngine(c *cobra.Command) {
 }
 
 func (a *app) run(ctx context.Context, f runFlags, args []string) error {
-	return a.withEngine(f, func(e *engine.Engine) (*engine.Outcome, error) {
+	return a.withEngine(ctx, f, func(ctx context.Context, e *engine.Engine, control *engine.Control) (*engine.Outcome, error) {
 		wf, err := a.load(ctx, e, f.workflowFlags, args)
 		if err != nil {
 			return nil, err
@@ -70,50 +70,65 @@ func (a *app) run(ctx context.Context, f runFlags, args []string) error {
 		if f.dryRun {
 			return nil, a.printPlan(plan.View(), f.json)
 		}
-		return a.controlled(e, func(control *engine.Control) (*engine.Outcome, error) {
-			return e.Run(ctx, plan, engine.RunOptions{Note: f.note, Control: control})
-		})
+		return e.Run(ctx, plan, engine.RunOptions{Note: f.note, Control: control})
 	})
 }
 
-// withEngine opens an engine whose events are shown as the flags ask, runs what is given and
-// turns its outcome into an exit code.
-func (a *app) withEngine(f runFlags, do func(*engine.Engine) (*engine.Outcome, error)) error {
-	listen, closeView := a.view(f.json)
-	f.listener = listen
+// runFunc is a command that runs stages, given what it runs them with.
+type runFunc func(ctx context.Context, e *engine.Engine, control *engine.Control) (*engine.Outcome, error)
+
+// withEngine opens an engine whose events are shown as the flags ask, runs what is given with
+// signals handed to it, and turns its outcome into an exit code.
+func (a *app) withEngine(ctx context.Context, f runFlags, do runFunc) error {
+	view := a.view(f.json)
+	defer view.close()
+	h := &signalHandler{control: engine.NewControl(), again: view.again}
+	f.listener = func(e engine.Event) {
+		h.started.Store(true)
+		view.listen(e)
+	}
 	e, err := a.open(f.engineSettings)
 	if err != nil {
-		closeView()
 		return err
 	}
 	defer func() { _ = e.Close() }()
-	outcome, err := do(e)
-	closeView()
+	h.engine = e
+	ctx, h.cancel = context.WithCancelCause(ctx)
+	defer h.cancel(nil)
+	release := h.listen()
+	outcome, err := do(ctx, e, h.control)
+	release()
+	view.close()
+	var early interruptedError
+	if err != nil && errors.As(context.Cause(ctx), &early) {
+		fmt.Fprintf(a.Err, "so8t: %v\n", early)
+		return quietError{signalExit[early.signal]}
+	}
 	if err != nil || outcome == nil {
 		return err
 	}
 	return a.finish(outcome, f.json)
 }
 
+// view is how the events of a run are shown.
+type view struct {
+	listen engine.Listener
+	close  func()
+	again  func() // after the program was stopped and goes on
+}
+
 // view picks how events are shown: JSON lines, a live table on a terminal, plain lines.
-func (a *app) view(asJSON bool) (listen engine.Listener, done func()) {
+func (a *app) view(asJSON bool) view {
+	nothing := func() {}
 	if asJSON {
-		return console.JSONLines(a.Out), func() {}
+		return view{console.JSONLines(a.Out), nothing, nothing}
 	}
 	style := a.style(a.Err)
 	if size, terminal := terminalSize(a.Err); terminal && os.Getenv("TERM") != "dumb" && os.Getenv("CI") == "" {
 		live := console.NewLive(a.Err, style, size)
-		return live.Listen, live.Close
+		return view{live.Listen, live.Close, live.Again}
 	}
-	return console.NewPlain(a.Err, style).Listen, func() {}
-}
-
-// controlled runs with signals handed to the run.
-func (a *app) controlled(e *engine.Engine, run func(*engine.Control) (*engine.Outcome, error)) (*engine.Outcome, error) {
-	control := engine.NewControl()
-	release := handleSignals(e, control)
-	defer release()
-	return run(control)
+	return view{console.NewPlain(a.Err, style).Listen, nothing, nothing}
 }
 
 // finish says how a run ended and chooses the exit code.

@@ -9,8 +9,8 @@ import (
 	"github.com/so8t/so8t/engine"
 )
 
-// handleSignals hands Ctrl-C to a run until release is called.
-func handleSignals(_ *engine.Engine, control *engine.Control) (release func()) {
+// listen handles Ctrl-C until release is called.
+func (h *signalHandler) listen() (release func()) {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, os.Interrupt)
 	done := make(chan struct{})
@@ -20,7 +20,7 @@ func handleSignals(_ *engine.Engine, control *engine.Control) (release func()) {
 			case <-done:
 				return
 			case <-signals:
-				control.Interrupt(engine.SIGINT)
+				h.interrupt(engine.SIGINT)
 			}
 		}
 	}()

@@ -10,10 +10,8 @@ import (
 	"github.com/so8t/so8t/engine"
 )
 
-// handleSignals hands the terminal's and the system's signals to a run until release is called.
-// Ctrl-Z stops the stages' process groups before this process stops itself, since they are in
-// groups of their own and the terminal does not reach them; CONT lets all go on.
-func handleSignals(e *engine.Engine, control *engine.Control) (release func()) {
+// listen handles signals until release is called.
+func (h *signalHandler) listen() (release func()) {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGTSTP, syscall.SIGCONT)
 	done := make(chan struct{})
@@ -23,7 +21,7 @@ func handleSignals(e *engine.Engine, control *engine.Control) (release func()) {
 			case <-done:
 				return
 			case s := <-signals:
-				deliver(e, control, s)
+				h.deliver(s)
 			}
 		}
 	}()
@@ -33,19 +31,17 @@ func handleSignals(e *engine.Engine, control *engine.Control) (release func()) {
 	}
 }
 
-func deliver(e *engine.Engine, control *engine.Control, s os.Signal) {
+func (h *signalHandler) deliver(s os.Signal) {
 	switch s {
 	case syscall.SIGINT:
-		control.Interrupt(engine.SIGINT)
+		h.interrupt(engine.SIGINT)
 	case syscall.SIGTERM:
-		control.Interrupt(engine.SIGTERM)
+		h.interrupt(engine.SIGTERM)
 	case syscall.SIGHUP:
-		control.Interrupt(engine.SIGHUP)
+		h.interrupt(engine.SIGHUP)
 	case syscall.SIGTSTP:
-		control.Suspend()
-		// Stopped inside a transaction, this process would lock everyone else out of the state.
-		e.Quiet(func() { _ = syscall.Kill(os.Getpid(), syscall.SIGSTOP) })
+		h.suspend(func() { _ = syscall.Kill(os.Getpid(), syscall.SIGSTOP) })
 	case syscall.SIGCONT:
-		control.Continue()
+		h.resume()
 	}
 }

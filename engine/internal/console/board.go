@@ -1,6 +1,7 @@
 package console
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/so8t/so8t/engine"
@@ -26,6 +27,8 @@ type row struct {
 	total   int64
 	unit    string
 	message string
+	from    int64 // the step of the checkpoint that the attempt went on from; 0 = none
+	saved   int64 // the step of its newest checkpoint; 0 = none
 	// first is the first progress of the attempt, from which the rate is taken.
 	first     int64
 	firstTime time.Time
@@ -49,12 +52,19 @@ func (b *Board) Apply(e engine.Event) {
 	switch e.Kind {
 	case engine.StageStarted:
 		*r = row{name: r.name, outcome: "running", reason: e.Reason, attempt: e.Attempt, started: e.Time}
+		if e.ResumedFrom != nil {
+			r.from = e.ResumedFrom.Step
+		}
 	case engine.Progressed:
 		r.progress(e)
+	case engine.Saved:
+		r.saved = e.Step
 	case engine.StageEnded:
 		r.outcome, r.elapsed = e.Outcome, e.Elapsed
 		r.reason = e.Reason
 		switch {
+		case e.Outcome == "interrupted":
+			r.reason = r.savedText()
 		case e.Error != nil:
 			r.reason = e.Error.Message
 		case e.Cause != "":
@@ -72,6 +82,14 @@ func (b *Board) start(e engine.Event) {
 		b.rows = append(b.rows, r)
 		b.index[name] = r
 	}
+}
+
+// savedText says where an interrupted attempt would be gone on from.
+func (r *row) savedText() string {
+	if step := max(r.saved, r.from); step > 0 {
+		return fmt.Sprintf("checkpoint at step %d", step)
+	}
+	return "no checkpoint"
 }
 
 func (r *row) progress(e engine.Event) {

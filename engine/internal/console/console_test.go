@@ -133,3 +133,32 @@ func TestLive_ErasesWhatItDrew(t *testing.T) {
 		t.Errorf("the table is not the last thing on the screen")
 	}
 }
+
+// TestLive_AfterCtrlZ: what the shell wrote meanwhile stays.
+func TestLive_AfterCtrlZ(t *testing.T) {
+	var out bytes.Buffer
+	l := NewLive(&out, Style{}, func() (int, int) { return 80, 24 })
+	for _, e := range sampleEvents() {
+		l.Listen(e)
+	}
+	l.Close()
+	before := out.Len()
+	l.Again()
+	if again := out.String()[before:]; strings.Contains(again, "A\r") || !strings.Contains(again, "train") {
+		t.Errorf("it draws %q", again)
+	}
+}
+
+func TestTable_InterruptedAndResumed(t *testing.T) {
+	var b Board
+	b.Apply(engine.Event{Time: start, Kind: engine.RunStarted, Run: "r", Stages: []string{"a", "b", "c"}})
+	for _, name := range []string{"a", "b"} {
+		b.Apply(engine.Event{Time: start, Kind: engine.StageStarted, Instance: name, Attempt: 2, ResumedFrom: &engine.ResumePoint{Run: "r", Attempt: 1, Step: 40}})
+	}
+	b.Apply(engine.Event{Time: start, Kind: engine.Saved, Instance: "b", Step: 60})
+	b.Apply(engine.Event{Time: start, Kind: engine.StageStarted, Instance: "c", Attempt: 1})
+	for _, name := range []string{"b", "c"} {
+		b.Apply(engine.Event{Time: start, Kind: engine.StageEnded, Instance: name, Outcome: "interrupted", Elapsed: time.Second, Error: &engine.Failure{Code: "cancelled"}})
+	}
+	golden(t, "table-resumed.txt", strings.Join(b.Table(Style{}, 80, 40, start), "\n")+"\n")
+}

@@ -23,6 +23,7 @@ type Live struct {
 	lines int // how many lines of the table stand on the screen
 	stop  chan struct{}
 	done  sync.WaitGroup
+	end   sync.Once
 }
 
 // NewLive starts redrawing; Close ends it and leaves the last state on the screen.
@@ -59,17 +60,28 @@ func (l *Live) Listen(e engine.Event) {
 		l.above(l.style.paint(yellow, "warning: ") + e.Instance + ": " + e.Message)
 	case e.Kind == engine.Logged && (e.Level == "warn" || e.Level == "error"):
 		l.above(l.style.paint(grey, e.Instance+" | ") + e.Message)
-	case e.Kind == engine.StageEnded && e.Error != nil:
+	case e.Kind == engine.StageEnded && e.Error != nil && e.Outcome != "interrupted":
 		l.above(e.Instance + " " + EndText(e, l.style))
 	}
 }
 
-// Close draws the final state and stops.
+// Close draws the final state and stops; a second one does nothing.
 func (l *Live) Close() {
-	close(l.stop)
-	l.done.Wait()
+	l.end.Do(func() {
+		close(l.stop)
+		l.done.Wait()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.draw()
+	})
+}
+
+// Again draws a new table below whatever stands on the screen, which is no longer only ours: the
+// shell's words after Ctrl-Z.
+func (l *Live) Again() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.lines = 0
 	l.draw()
 }
 

@@ -123,6 +123,9 @@ func (r *row) detail(style Style, room int, now time.Time) string {
 	if r.attempt > 1 {
 		add(fmt.Sprintf("attempt %d", r.attempt), 10)
 	}
+	if text := fmt.Sprintf("from step %d", r.from); r.from > 0 {
+		add(text, len(text))
+	}
 	if r.message != "" && room > 8 {
 		parts = append(parts, cut(r.message, room))
 	}
