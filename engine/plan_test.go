@@ -248,3 +248,45 @@ stages:
 		t.Errorf("%s, want %s", got, want)
 	}
 }
+
+// TestPlan_LargeFiles: digests of large files are remembered, and still every change is noticed.
+func TestPlan_LargeFiles(t *testing.T) {
+	dir := project(t, `
+version: 1
+name: large
+stages:
+  a: { uses: noop, with: { inputs: [big, folder], bytes: 400000 } }
+`)
+	big := filepath.Join(dir, "folder", "big")
+	if err := os.Mkdir(filepath.Dir(big), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Repeat("x", 300<<10)
+	write(t, big, text)
+	write(t, filepath.Join(dir, "big"), text)
+	h := open(t, dir)
+	v := h.run(engine.Selection{}, nil)
+	for range 2 {
+		if got := actions(h.plan(engine.Selection{}, nil)); got != "a=reuse" {
+			t.Fatalf("nothing changed: %s", got)
+		}
+	}
+	write(t, big, text[1:]+"y")
+	if got := planLines(h.plan(engine.Selection{}, nil)); !strings.HasPrefix(got, "a run: input.inputs.1: ") {
+		t.Errorf("a file of the folder changed: %s", got)
+	}
+	write(t, big, text)
+	out := filepath.Join(dir, v.Stages[0].Outputs["out"].Path)
+	made, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made[len(made)-1] ^= 1
+	write(t, out, string(made))
+	for _, whole := range []bool{false, true} {
+		p := open(t, dir, func(o *engine.Options) { o.Verify = whole }).plan(engine.Selection{}, nil)
+		if got := planLines(p); !strings.Contains(got, "another content") {
+			t.Errorf("damaged output, read whole %v: %s", whole, got)
+		}
+	}
+}

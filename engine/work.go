@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"sync"
 	"time"
 
 	"github.com/so8t/so8t/plugins"
@@ -134,15 +135,17 @@ func (r *run) stopping(ctx context.Context) bool {
 func (r *run) lock(ctx context.Context, w *work) (*state.FingerprintLock, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stopWaiting := make(chan struct{})
-	defer close(stopWaiting)
-	go func() {
+	over := make(chan struct{})
+	var watch sync.WaitGroup
+	watch.Go(func() {
 		select {
 		case <-r.control.stop:
 			cancel()
-		case <-stopWaiting:
+		case <-over:
 		}
-	}()
+	})
+	defer watch.Wait()
+	defer close(over)
 	return state.LockFingerprint(ctx, r.e.store.Dir(), w.identity.fingerprint, w.holder, func(h state.Holder) {
 		r.emit(Event{Kind: Warned, Stage: w.n.stage, Instance: w.n.instance,
 			Message: fmt.Sprintf("waits: %s works on the same (run %s)", h, h.Run)})

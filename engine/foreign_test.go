@@ -1,0 +1,70 @@
+//go:build unix
+
+package engine_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/so8t/so8t/engine"
+	"github.com/so8t/so8t/engine/workflow"
+)
+
+// TestForeignPlugin: a program of the user's is described, run, and known by the content of its
+// files.
+func TestForeignPlugin(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := project(t, `
+version: 1
+name: foreign
+stages:
+  a: { uses: ./mine.sh, with: { input: so8t.yaml, lora: { r: 4 } } }
+`)
+	script := func(comment string) {
+		t.Helper()
+		text := fmt.Sprintf("#!/bin/sh\n# %s\nexec '%s' __stage probe\n", comment, self)
+		if err := os.WriteFile(filepath.Join(dir, "mine.sh"), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	script("one")
+	h := open(t, dir)
+	v := h.run(engine.Selection{}, nil)
+	if v.State != "succeeded" || v.Stages[0].Metrics["size"] != 8 {
+		t.Fatalf("%s: %+v", v.State, v.Stages[0])
+	}
+	if got := actions(h.plan(engine.Selection{}, nil)); got != "a=reuse" {
+		t.Errorf("the same files: %s", got)
+	}
+	script("two")
+	p := h.plan(engine.Selection{}, nil)
+	if got := planLines(p); !strings.HasPrefix(got, "a run: plugin.files: sha256:") {
+		t.Errorf("another file: %s", got)
+	}
+}
+
+// TestForeignPlugin_ThatIsNone is found while the workflow is read, with a place and a reason.
+func TestForeignPlugin_ThatIsNone(t *testing.T) {
+	dir := project(t, "version: 1\nstages:\n  a: { uses: ./rubbish.sh }\n  b: { uses: ./plain.txt }\n  c: { uses: ./nothing }\n")
+	for name, mode := range map[string]os.FileMode{"rubbish.sh": 0o755, "plain.txt": 0o644} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\necho rubbish\n"), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := open(t, dir).Load(t.Context(), "so8t.yaml", nil)
+	problems, ok := err.(workflow.Problems)
+	if !ok || len(problems) != 3 {
+		t.Fatalf("error %v, want three problems", err)
+	}
+	for i, code := range []string{workflow.CodeBadPlugin, workflow.CodeBadPlugin, workflow.CodeUnknownPlugin} {
+		if problems[i].Code != code || problems[i].Line != 3+i {
+			t.Errorf("problem %d: %+v, want %s in line %d", i, problems[i], code, 3+i)
+		}
+	}
+}
