@@ -106,7 +106,9 @@ func (i *inspection) problem(err error) {
 	var many *phi3.InputError
 	switch {
 	case errors.As(err, &many) && len(many.Problems) > 0:
-		i.Problems = append(i.Problems, many.Problems...)
+		for _, p := range many.Problems {
+			i.Problems = append(i.Problems, many.What+": "+p)
+		}
 	case err != nil:
 		i.Problems = append(i.Problems, err.Error())
 	}

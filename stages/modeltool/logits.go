@@ -53,11 +53,11 @@ func parseIDs(list string) ([]int32, error) {
 // writeLogits streams the logits into the file, since all positions of a large vocabulary may
 // not fit into memory.
 func writeLogits(d device, path, adapter string, ids []int32, last bool, out string) error {
-	m, err := open(path)
+	m, files, err := openWeights(path)
 	if err != nil {
 		return err
 	}
-	defer discard(m)
+	defer discard(files)
 	for _, id := range ids {
 		if int(id) >= m.Config.Vocab {
 			return badInputf("token id %d: the model's vocabulary ends at %d", id, m.Config.Vocab-1)

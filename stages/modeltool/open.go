@@ -2,6 +2,7 @@ package modeltool
 
 import (
 	"io"
+	"os"
 
 	"github.com/so8t/so8t/stages/internal/backend"
 	"github.com/so8t/so8t/stages/internal/loop"
@@ -14,6 +15,19 @@ import (
 func open(path string) (*modelfile.Model, error) {
 	m, err := modelfile.Open(path)
 	return m, badInput(err)
+}
+
+// openWeights opens a model for uses that need no tokenizer, which its folder may lack.
+func openWeights(path string) (*modelfile.Model, io.Closer, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		folder, err := phi3.OpenFolder(path)
+		if err != nil {
+			return nil, nil, badInput(err)
+		}
+		return &modelfile.Model{Config: folder.Config, Source: folder}, folder, nil
+	}
+	m, err := open(path)
+	return m, m, err
 }
 
 // device is the backend flag that tools which compute share.

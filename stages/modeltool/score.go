@@ -19,9 +19,9 @@ const bootstrapIndices = 50_000_000
 
 var score = command{
 	name: "score", usage: "FILE.jsonl [--labels a,b,c] [--bins N] [--json]", operands: 1,
-	help: `metrics of predictions: rows {"label":"DENY","logits":[…]} or "probs", from the most permissive label to the most restrictive`,
+	help: `metrics, calibration and intervals of rows {"label":"DENY","logits":[…]} or "probs"`,
 	define: func(f *flags) func(context.Context, []string, streams) error {
-		labels := f.String("labels", strings.Join(metrics.Labels, ","), "the `labels`, in the order of the scores")
+		labels := f.String("labels", strings.Join(metrics.Labels, ","), "the `labels` in the order of the scores, the most permissive first")
 		bins := f.Int("bins", metrics.DefaultBins, "`number` of bins of the reliability tables")
 		resamples := f.Int("resamples", 2000, "`number` of bootstrap resamples")
 		seed := f.Uint64("seed", 1, "`number` that the resamples follow from")
@@ -85,6 +85,9 @@ func readScores(path string, labels []string, in io.Reader) (*metrics.Set, error
 		in = file
 	}
 	rows := &scoreRows{path: path, labels: labels}
+	if path == "-" {
+		rows.path = "standard input"
+	}
 	buffered := bufio.NewReader(in)
 	for n := 1; ; n++ {
 		line, err := buffered.ReadBytes('\n')
@@ -96,7 +99,7 @@ func readScores(path string, labels []string, in io.Reader) (*metrics.Set, error
 		}
 		if line = bytes.TrimSpace(line); len(line) > 0 {
 			if problem := rows.add(n, line); problem != nil {
-				return nil, badInputf("%s:%d: %w", path, n, problem)
+				return nil, badInputf("%s:%d: %w", rows.path, n, problem)
 			}
 		}
 		if err != nil {
@@ -155,14 +158,17 @@ func (s *scoreRows) add(line int, text []byte) error {
 	return nil
 }
 
+// rowFields says what the fields of a row hold.
+var rowFields = map[string]string{"label": "a string", "logits": "a list of numbers", "probs": "a list of numbers"}
+
 // rowProblem says what is wrong with a line in the words of the format.
 func rowProblem(err error) error {
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) && wrong.Field != "" {
-		return fmt.Errorf("%q holds %s, want %s", wrong.Field, wrong.Value, map[bool]string{true: "a string", false: "a list of numbers"}[wrong.Field == "label"])
+		return fmt.Errorf("%q: found %s, want %s", wrong.Field, wrong.Value, rowFields[wrong.Field])
 	}
 	if errors.As(err, &wrong) {
-		return fmt.Errorf("a JSON %s, want an object", wrong.Value)
+		return fmt.Errorf("found %s, want an object", wrong.Value)
 	}
 	return fmt.Errorf("no JSON object: %w", err)
 }

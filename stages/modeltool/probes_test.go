@@ -1,0 +1,90 @@
+package modeltool
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+func probeNamed(t *testing.T, name string) (bool, string) {
+	t.Helper()
+	for _, p := range Probes() {
+		if p.Name == name {
+			return p.Run(t.Context())
+		}
+	}
+	t.Fatalf("no probe %q", name)
+	return false, ""
+}
+
+func TestProbes_EachSaysSomething(t *testing.T) {
+	for _, p := range Probes() {
+		if _, message := p.Run(t.Context()); message == "" {
+			t.Errorf("%s says nothing", p.Name)
+		}
+	}
+}
+
+func TestProbeCPU(t *testing.T) {
+	if ok, message := probeNamed(t, "cpu"); !ok || !strings.Contains(message, "threads") {
+		t.Errorf("%v %s", ok, message)
+	}
+	t.Setenv("SO8T_KERNELS", "abacus")
+	if ok, message := probeNamed(t, "cpu"); ok || !strings.Contains(message, "abacus") {
+		t.Errorf("%v %s", ok, message)
+	}
+}
+
+func TestProbeBLAS(t *testing.T) {
+	t.Setenv("SO8T_BLAS", "none")
+	if ok, message := probeNamed(t, "blas"); ok || !strings.Contains(message, "own kernels") {
+		t.Errorf("%v %s", ok, message)
+	}
+	t.Setenv("SO8T_BLAS", "/nowhere/libblas.so")
+	if ok, message := probeNamed(t, "blas"); ok || !strings.Contains(message, "SO8T_BLAS") {
+		t.Errorf("%v %s", ok, message)
+	}
+}
+
+func TestProbeOllama(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/api/version" {
+			http.NotFound(w, r)
+			return
+		}
+		_, _ = w.Write([]byte(`{"version":"0.17.4"}`))
+	}))
+	for _, host := range []string{server.URL, strings.TrimPrefix(server.URL, "http://")} {
+		t.Setenv("OLLAMA_HOST", host)
+		if ok, message := probeNamed(t, "ollama"); !ok || !strings.Contains(message, "0.17.4") {
+			t.Errorf("%s: %v %s", host, ok, message)
+		}
+	}
+	server.Close()
+	if ok, message := probeNamed(t, "ollama"); ok || !strings.Contains(message, "OLLAMA_HOST") {
+		t.Errorf("closed: %v %s", ok, message)
+	}
+	t.Setenv("OLLAMA_HOST", "")
+	t.Setenv("PATH", "")
+	if ok, message := probeNamed(t, "ollama"); ok || !strings.Contains(message, "PATH") {
+		t.Errorf("nothing: %v %s", ok, message)
+	}
+	stranger := httptest.NewServer(http.NotFoundHandler())
+	defer stranger.Close()
+	t.Setenv("OLLAMA_HOST", stranger.URL)
+	if ok, message := probeNamed(t, "ollama"); ok || !strings.Contains(message, "404") {
+		t.Errorf("a stranger: %v %s", ok, message)
+	}
+}
+
+func TestOllamaAddress(t *testing.T) {
+	for host, want := range map[string]string{
+		"0.0.0.0": "http://127.0.0.1:11434", "box": "http://box:11434", "box:80": "http://box:80",
+		"https://box/": "https://box:11434", "[::1]:9": "http://[::1]:9", "::": "", "http://": "",
+	} {
+		if got, err := ollamaAddress(host); got != want || (err == nil) == (want == "") {
+			t.Errorf("%q: %q, %v, want %q", host, got, err, want)
+		}
+	}
+}
