@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rivo/uniseg"
+
 	"github.com/so8t/so8t/engine"
 	"github.com/so8t/so8t/engine/workflow"
 )
@@ -134,14 +136,18 @@ func TestLive_ErasesWhatItDrew(t *testing.T) {
 	}
 }
 
-// TestLive_AfterCtrlZ: what the shell wrote meanwhile stays.
+// TestLive_AfterCtrlZ: what the shell wrote meanwhile stays; what a stage goes on from is said.
 func TestLive_AfterCtrlZ(t *testing.T) {
 	var out bytes.Buffer
 	l := NewLive(&out, Style{}, func() (int, int) { return 80, 24 })
 	for _, e := range sampleEvents() {
 		l.Listen(e)
 	}
+	l.Listen(engine.Event{Kind: engine.StageStarted, Instance: "train", Attempt: 2, ResumedFrom: &engine.ResumePoint{Run: "r", Attempt: 1, Step: 40}})
 	l.Close()
+	if !strings.Contains(out.String(), "train goes on from the checkpoint at step 40 of run r\n") {
+		t.Errorf("it does not say what train goes on from")
+	}
 	before := out.Len()
 	l.Again()
 	if again := out.String()[before:]; strings.Contains(again, "A\r") || !strings.Contains(again, "train") {
@@ -161,4 +167,22 @@ func TestTable_InterruptedAndResumed(t *testing.T) {
 		b.Apply(engine.Event{Time: start, Kind: engine.StageEnded, Instance: name, Outcome: "interrupted", Elapsed: time.Second, Error: &engine.Failure{Code: "cancelled"}})
 	}
 	golden(t, "table-resumed.txt", strings.Join(b.Table(Style{}, 80, 40, start), "\n")+"\n")
+}
+
+func TestCutMiddle_KeepsBothEndsInTheWidth(t *testing.T) {
+	for _, c := range []struct {
+		text  string
+		width int
+		want  string
+	}{
+		{"short", 10, "short"},
+		{"stage-with-a-long-name-12", 12, "stage-…me-12"},
+		{"日本語の長い名前の段", 11, "日本語…の段"},
+		{"abcdef", 2, "a…"},
+		{"abcdef", 0, ""},
+	} {
+		if got := cutMiddle(c.text, c.width); got != c.want || uniseg.StringWidth(got) > c.width {
+			t.Errorf("cutMiddle(%q, %d) = %q, want %q", c.text, c.width, got, c.want)
+		}
+	}
 }

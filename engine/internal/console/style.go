@@ -78,6 +78,23 @@ func cut(text string, width int) string {
 	return b.String() + "…"
 }
 
+// cutMiddle shortens a name to a width, keeping both ends: names of a kind differ in their last
+// letters.
+func cutMiddle(text string, width int) string {
+	if uniseg.StringWidth(text) <= width || width < 3 {
+		return cut(text, width)
+	}
+	tail := ""
+	for clusters := uniseg.NewGraphemes(text); clusters.Next(); {
+		_, to := clusters.Positions()
+		if tail = text[to:]; uniseg.StringWidth(tail) <= width/2-1 {
+			break
+		}
+	}
+	head := cut(text, width-uniseg.StringWidth(tail))
+	return head + tail
+}
+
 // Duration writes a duration as people read it: 0.4s, 12.3s, 4m05s, 2h03m.
 func Duration(d time.Duration) string {
 	switch {

@@ -24,7 +24,7 @@ func (b *Board) Table(style Style, columns, lines int, now time.Time) []string {
 	columns = max(columns, 40)
 	name := 5
 	for _, r := range b.rows {
-		name = min(max(name, uniseg.StringWidth(r.name)), nameMax)
+		name = min(max(name, uniseg.StringWidth(r.name)), nameMax, columns/3)
 	}
 	out := []string{b.heading(style, columns, name, now)}
 	shown, hidden := b.visible(max(lines-2, 3))
@@ -43,7 +43,11 @@ func (b *Board) heading(style Style, columns, name int, now time.Time) string {
 		state = Duration(now.Sub(b.Started).Round(100 * time.Millisecond))
 	}
 	left := fmt.Sprintf("  %s %s", pad("STAGE", name), pad("STATE", stateWidth))
-	return style.paint(bold, cut(pad(left, columns-len(b.Run)-len(state)-8)+" run "+b.Run+" "+state, columns))
+	right := "run " + b.Run + " " + state
+	if uniseg.StringWidth(left)+1+len(right) > columns {
+		return style.paint(bold, cut(right, columns)) // the columns speak for themselves
+	}
+	return style.paint(bold, pad(left, columns-len(right)-1)+" "+right)
 }
 
 // visible picks the rows to show: all when they fit, else what runs, what failed, what ended
@@ -76,7 +80,7 @@ func (b *Board) visible(limit int) (shown []*row, hidden int) {
 
 func (r *row) line(style Style, columns, name int, now time.Time) string {
 	mark, color := outcomeLook(r.outcome)
-	head := mark + " " + pad(cut(r.name, name), name) + " "
+	head := mark + " " + pad(cutMiddle(r.name, name), name) + " "
 	left := style.paint(color, head+pad(r.outcome, stateWidth))
 	room := columns - 2 - name - 1 - stateWidth - 1
 	return left + " " + r.detail(style, room, now)
@@ -122,9 +126,6 @@ func (r *row) detail(style Style, room int, now time.Time) string {
 	}
 	if r.attempt > 1 {
 		add(fmt.Sprintf("attempt %d", r.attempt), 10)
-	}
-	if text := fmt.Sprintf("from step %d", r.from); r.from > 0 {
-		add(text, len(text))
 	}
 	if r.message != "" && room > 8 {
 		parts = append(parts, cut(r.message, room))
