@@ -1,11 +1,15 @@
 package cli
 
 import (
+	"context"
 	"errors"
+	"os"
+	"os/signal"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/so8t/so8t/engine"
 	"github.com/so8t/so8t/plugins"
 )
 
@@ -24,7 +28,10 @@ func (a *app) modelCommand() *cobra.Command {
 			Short:              tool.Help,
 			DisableFlagParsing: true, // the tool reads its own flags
 			RunE: func(c *cobra.Command, args []string) error {
-				return toolError(tool.Run(c.Context(), withoutDir(args), a.Streams))
+				ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt)
+				defer stop()
+				context.AfterFunc(ctx, stop) // a second Ctrl-C ends what does not look at ctx
+				return toolError(tool.Run(ctx, withoutDir(args), a.Streams))
 			},
 		})
 	}
@@ -57,6 +64,8 @@ func toolError(err error) error {
 	switch plugins.CodeOf(err) {
 	case plugins.BadInput:
 		return codedError{err, exitUsage}
+	case plugins.Cancelled:
+		return quietError{signalExit[engine.SIGINT]}
 	case plugins.Unavailable, plugins.OutOfDisk, plugins.OutOfMemory:
 		return codedError{err, exitResource}
 	}

@@ -25,6 +25,7 @@ func TestModel_ErrorsOfToolsChooseTheExitCode(t *testing.T) {
 		{fmt.Errorf("reading: %w", wrongUsage{}), exitUsage},
 		{plugins.Errorf(plugins.BadInput, "no model"), exitUsage},
 		{plugins.Errorf(plugins.Unavailable, "no GPU"), exitResource},
+		{fmt.Errorf("writing: %w", context.Canceled), 130},
 		{errors.New("anything else"), exitFailed},
 	} {
 		tool := Tool{Name: "t", Usage: "PATH", Help: "a tool", Run: func(context.Context, []string, Streams) error { return c.err }}

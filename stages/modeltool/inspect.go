@@ -6,8 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
-	"strings"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/so8t/so8t/stages/internal/phi3"
@@ -16,8 +17,9 @@ import (
 // inspection is the JSON of inspect.
 type inspection struct {
 	Path   string `json:"path"`
-	Format string `json:"format"` // huggingface, safetensors, gguf
-	// Config is config.json as it stands in a Hugging Face folder.
+	Format string `json:"format"` // huggingface, adapter, safetensors, gguf
+	// Config is config.json as it stands in a Hugging Face folder, adapter_config.json or
+	// so8t_config.json in an adapter's.
 	Config json.RawMessage `json:"config,omitempty"`
 	// Metadata is that of the (first) file.
 	Metadata map[string]any `json:"metadata"`
@@ -47,7 +49,7 @@ type tensorView struct {
 
 var inspect = command{
 	name: "inspect", usage: "PATH [--json]", operands: 1,
-	help: "what a Hugging Face folder, safetensors or GGUF file holds, and what is wrong with it",
+	help: "what a Hugging Face or adapter folder, safetensors or GGUF file holds, and what is wrong with it",
 	define: func(f *flags) func(context.Context, []string, streams) error {
 		asJSON := f.Bool("json", false, "everything, with a digest of each tensor, as JSON")
 		return func(ctx context.Context, operands []string, s streams) error {
@@ -96,7 +98,7 @@ func firstBytes(path string, n int) ([]byte, error) {
 	defer discard(file)
 	b := make([]byte, n)
 	got, err := io.ReadFull(file, b)
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = nil
 	}
 	return b[:got], err
@@ -131,8 +133,12 @@ func (i *inspection) write(out io.Writer) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(t, format+"\n", args...) } // Flush reports
 	line("%s: %s, %d tensors, %d elements, %d bytes", i.Path, i.Format, len(i.Tensors), i.Parameters, i.Bytes)
-	if len(i.Config) > 0 {
-		line("\nconfig.json\n%s", strings.TrimSpace(string(i.Config)))
+	var config map[string]any
+	if len(i.Config) > 0 && json.Unmarshal(i.Config, &config) == nil {
+		line("\nCONFIG\t")
+		for _, key := range slices.Sorted(maps.Keys(config)) {
+			line("%s\t%s", key, brief(config[key]))
+		}
 	}
 	if len(i.order) > 0 {
 		line("\nMETADATA\t")

@@ -1,7 +1,6 @@
 package modeltool
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -17,19 +16,24 @@ import (
 	"github.com/so8t/so8t/stages/internal/modelfile"
 	"github.com/so8t/so8t/stages/internal/phi3"
 	"github.com/so8t/so8t/stages/internal/safetensors"
+	"github.com/so8t/so8t/stages/internal/so8t"
 )
 
 // folder inspects a Hugging Face folder: what can be read is shown, whatever the rest is like.
 func (i *inspection) folder(ctx context.Context, dir string) error {
+	for _, name := range []string{"adapter_config.json", "so8t_config.json"} {
+		if config, err := os.ReadFile(filepath.Join(dir, name)); err == nil {
+			return i.adapter(ctx, dir, config)
+		}
+	}
 	i.Format = "huggingface"
 	config, err := os.ReadFile(filepath.Join(dir, "config.json"))
 	weights, weightsErr := safetensors.Open(dir)
 	if err != nil && weightsErr != nil {
 		return fmt.Errorf("inspecting %q: neither config.json nor weights can be read: %w", dir, weightsErr)
 	}
-	var compact bytes.Buffer
-	if err == nil && json.Compact(&compact, config) == nil {
-		i.Config = bytes.TrimPrefix(config, []byte("\ufeff"))
+	if json.Valid(config) {
+		i.Config = config
 	}
 	_, configErr := phi3.ReadConfig(dir)
 	i.problem(configErr)
@@ -37,11 +41,11 @@ func (i *inspection) folder(ctx context.Context, dir string) error {
 	if configErr == nil && weightsErr == nil {
 		i.loads(dir)
 	}
-	if weightsErr != nil {
-		return nil
+	var paths []string
+	if weightsErr == nil {
+		paths = slices.Clone(weights.Paths())
+		discard(weights)
 	}
-	paths := slices.Clone(weights.Paths())
-	discard(weights)
 	for _, path := range paths {
 		if err := i.safetensors(ctx, path, true); err != nil {
 			return err
@@ -120,6 +124,26 @@ func (i *inspection) gguf(ctx context.Context, path string) error {
 		})
 	}
 	i.loads(path)
+	return nil
+}
+
+// adapter inspects an adapter folder: LoRA, gates, or both.
+func (i *inspection) adapter(ctx context.Context, dir string, config []byte) error {
+	i.Format = "adapter"
+	if json.Valid(config) {
+		i.Config = config
+	}
+	_, err := so8t.ReadAdapter(dir)
+	i.problem(err)
+	files, err := filepath.Glob(filepath.Join(dir, "*.safetensors"))
+	if err != nil {
+		return err
+	}
+	for _, path := range files {
+		if err := i.safetensors(ctx, path, true); err != nil {
+			i.problem(err)
+		}
+	}
 	return nil
 }
 

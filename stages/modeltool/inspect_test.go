@@ -142,7 +142,30 @@ func TestInspect_ProblemsAreShownBesideTheRest(t *testing.T) {
 	}
 }
 
+func TestInspect_AdapterFolder(t *testing.T) {
+	var got inspection
+	parse(t, must(t, "", "inspect", "../internal/phi3/testdata/lora", "--json"), &got)
+	if got.Format != "adapter" || len(got.Problems) > 0 || len(got.Tensors) == 0 || got.Tensors[0].File != "adapter_model.safetensors" || len(got.Config) == 0 {
+		t.Errorf("%s, problems %q, %d tensors", got.Format, got.Problems, len(got.Tensors))
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "so8t_config.json"), []byte("{"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got = inspection{}
+	parse(t, must(t, "", "inspect", dir, "--json"), &got)
+	if got.Format != "adapter" || len(got.Problems) != 1 {
+		t.Errorf("%s, problems %q", got.Format, got.Problems)
+	}
+}
+
 func TestInspect_ForPeople(t *testing.T) {
+	folder := must(t, "", "inspect", tinyHF)
+	for _, want := range []string{"huggingface, 26 tensors", "CONFIG", "num_hidden_layers", "[2080 256]"} {
+		if !strings.Contains(folder, want) {
+			t.Errorf("%q is missing in\n%s", want, folder)
+		}
+	}
 	out := must(t, "", "inspect", ggufOf(t, "Q8_0"))
 	for _, want := range []string{"gguf, 28 tensors", "general.name", `"so8t tiny"`, "2080 values", "token_embd.weight", "Q8_0", "no problems"} {
 		if !strings.Contains(out, want) {

@@ -16,14 +16,18 @@ import (
 )
 
 var quantize = command{
-	name: "quantize", usage: "IN OUT --type Q8_0 [--name N]", operands: 2,
+	name: "quantize", usage: "IN OUT --type Q8_0 [--name N] [--jobs N]", operands: 2,
 	help: "a folder or GGUF file becomes a GGUF file whose matrices have one type",
 	define: func(f *flags) func(context.Context, []string, streams) error {
 		typeName := f.String("type", "", "`type` of the matrices: "+typeNames())
 		name := f.String("name", "", "general.`name` in the file; default: that of a GGUF file, else the folder's")
+		jobs := f.Int("jobs", 1, "at most so `many` threads; these types are limited by the disk and take one")
 		return func(ctx context.Context, operands []string, s streams) error {
 			if err := f.need("type"); err != nil {
 				return err
+			}
+			if *jobs < 1 {
+				return usagef("--jobs %d: want at least 1", *jobs)
 			}
 			t, err := quant.Parse(*typeName)
 			if err != nil {

@@ -70,9 +70,14 @@ func openTokenizer(path string) (*tokenizer.Tokenizer, error) {
 
 func tokenizeBatch(ctx context.Context, encode func(string) []int32, s streams) error {
 	in, out := bufio.NewReader(s.in), bufio.NewWriter(s.out)
-	for n := 1; ctx.Err() == nil; n++ {
+	last := false
+	for n := 1; !last; n++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		line, err := in.ReadBytes('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
+		last = errors.Is(err, io.EOF)
+		if err != nil && !last {
 			return fmt.Errorf("reading line %d: %w", n, err)
 		}
 		if len(strings.TrimSpace(string(line))) > 0 {
@@ -84,16 +89,13 @@ func tokenizeBatch(ctx context.Context, encode func(string) []int32, s streams) 
 				return err
 			}
 		}
-		if err != nil || in.Buffered() == 0 { // whoever waits for the answer gets it
+		if last || in.Buffered() == 0 { // whoever waits for the answer gets it
 			if err := out.Flush(); err != nil {
 				return err
 			}
 		}
-		if err != nil {
-			return nil
-		}
 	}
-	return ctx.Err()
+	return nil
 }
 
 // writeIDs writes one line.

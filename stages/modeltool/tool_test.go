@@ -107,6 +107,7 @@ func TestTools_WrongUsage(t *testing.T) {
 		{"quantize", tinyHF, "--type", "F16"},
 		{"quantize", tinyHF, "x"},
 		{"quantize", tinyHF, "x", "--type", "Q9"},
+		{"quantize", tinyHF, "x", "--type", "F16", "--jobs", "0"},
 		{"quantize", tinyHF, "x", "--type", "F16", "--name", "my Phi-3"},
 		{"kl", tinyHF, tinyHF},
 		{"kl", tinyHF, "--file", "x"},
