@@ -313,3 +313,38 @@ func TestRun_InterruptedWhilePlanning(t *testing.T) {
 	}
 	p.noProcessLeft()
 }
+
+// TestRun_EngineKilled_ServerOfAStageGoesToo: the ollama stage has started a server of its own when
+// the engine is killed. The server here is a script that never answers.
+func TestRun_EngineKilled_ServerOfAStageGoesToo(t *testing.T) {
+	p := newProject(t, `
+version: 1
+name: served
+params: { model: { type: path } }
+stages:
+  gguf: { uses: gguf, with: { model: "${params.model}", type: F16 } }
+  ollama: { uses: ollama, with: { gguf: "${stages.gguf.outputs.model}" } }
+`)
+	here, bin := filepath.Join(p.dir, "here"), filepath.Join(p.dir, "bin")
+	if err := os.Mkdir(bin, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	script := fmt.Sprintf("#!/bin/sh\n[ \"$1\" = serve ] || { echo ollama version is 0.9.0; exit 0; }\ncd '%s'\ntouch '%s'\nexec sleep 600\n", p.dir, here)
+	if err := os.WriteFile(filepath.Join(bin, "ollama"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	b := p.start("run", "--param", "model="+filepath.Join(fixtures(t), "phi3"))
+	if !eventually(func() bool { _, err := os.Stat(here); return err == nil }) {
+		t.Fatal("the server was not started")
+	}
+	if len(p.processes()) < 3 {
+		t.Errorf("the engine, the stage and the server make %v", p.processes())
+	}
+	b.signal(syscall.SIGKILL)
+	b.wait()
+	p.noProcessLeft()
+	if s := p.status(); s.State != "interrupted" {
+		t.Errorf("status says %s", s.State)
+	}
+}

@@ -3,7 +3,9 @@ package cli
 import (
 	"context"
 	"fmt"
+	"math"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -117,6 +119,8 @@ func stageDetail(s engine.StageView) string {
 		add("%s: %s", s.Error.Code, s.Error.Message)
 	case s.Outcome == "cached":
 		add("from run %s", s.FromRun)
+	case s.Reason != "" && s.Outcome == "succeeded":
+		add("ran: %s", s.Reason)
 	case s.Reason != "" && s.Outcome != "pending":
 		add("%s", s.Reason)
 	}
@@ -159,12 +163,24 @@ func metricsText(metrics map[string]float64) string {
 	sort.Strings(names)
 	var parts []string
 	for _, name := range names[:min(len(names), metricsShown)] {
-		parts = append(parts, fmt.Sprintf("%s %.4g", name, metrics[name]))
+		parts = append(parts, name+" "+metricText(name, metrics[name]))
 	}
 	if n := len(names) - metricsShown; n > 0 {
 		parts = append(parts, fmt.Sprintf("and %d more", n))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// metricText writes a value for people: sizes with a unit, whole numbers whole.
+func metricText(name string, value float64) string {
+	const exact = 1 << 53 // whole numbers up to here are exact
+	switch whole := value == math.Trunc(value) && math.Abs(value) < exact; {
+	case whole && value >= 0 && (name == "bytes" || strings.HasSuffix(name, "_bytes")):
+		return console.Bytes(int64(value))
+	case whole:
+		return strconv.FormatInt(int64(value), 10)
+	}
+	return strconv.FormatFloat(value, 'g', 4, 64)
 }
 
 // localTime shows a time of the JSON views in the reader's zone.
