@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/so8t/so8t/stages/internal/phi3"
@@ -162,16 +163,19 @@ func (i *inspection) write(out io.Writer) error {
 
 // brief is a value on one line; a long list is its length and beginning.
 func brief(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
 		return err.Error()
 	}
-	text := []rune(string(b))
+	text := []rune(strings.TrimSpace(b.String()))
 	if len(text) <= longest {
 		return string(text)
 	}
+	beginning := string(text[:longest]) + "…"
 	if n := length(v); n > 0 {
-		return fmt.Sprintf("%d values: %s…", n, string(text[:longest]))
+		return fmt.Sprintf("%d values: %s", n, beginning)
 	}
-	return string(text[:longest]) + "…"
+	return beginning
 }

@@ -1,7 +1,10 @@
 package modeltool
 
 import (
+	"encoding/json"
 	"math"
+	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -46,6 +49,22 @@ func TestKL_OfAModelFromItselfIsZero(t *testing.T) {
 	parse(t, must(t, "", "kl", tinyHF, ggufOf(t, "BF16"), "--file", "testdata/heldout.txt", "--chunks", "1", "--json"), &r)
 	if math.Abs(r.MeanKL) > 1e-9 || r.SameTop != 1 {
 		t.Errorf("%+v", r)
+	}
+}
+
+// Ids that mean other texts cannot be compared, whatever the vocabularies' sizes.
+func TestKL_OtherTokenizerIsRefused(t *testing.T) {
+	var tokenizer map[string]any
+	read(t, filepath.Join(tinyHF, "tokenizer.json"), &tokenizer)
+	model := tokenizer["model"].(map[string]any)
+	model["merges"] = model["merges"].([]any)[:100]
+	text, err := json.Marshal(tokenizer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := copyFolder(t, map[string]string{"tokenizer.json": string(text)})
+	if _, _, err := call(t, "", "kl", tinyHF, other, "--file", "testdata/heldout.txt"); err == nil || !strings.Contains(err.Error(), "tokenizers disagree") {
+		t.Errorf("%v", err)
 	}
 }
 

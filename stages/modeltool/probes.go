@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/so8t/so8t/stages/internal/backend/probe"
+	"github.com/so8t/so8t/stages/internal/loop"
 )
 
 // Probe looks for one thing that the stages can use. The message says what was found, or what
@@ -58,9 +59,15 @@ const gib = 1 << 30
 func probeCUDA(context.Context) (bool, string) {
 	g, err := probe.CUDA()
 	if err != nil {
-		return false, fmt.Sprintf("%v: the CPU is used", err)
+		return false, fmt.Sprintf("%v; the CPU is used", err)
 	}
-	return true, fmt.Sprintf("%s, compute capability %s, %.1f of %.1f GiB free", g.Name, g.Capability, float64(g.Free)/gib, float64(g.Total)/gib)
+	message := fmt.Sprintf("%s, compute capability %s, %.1f of %.1f GiB free", g.Name, g.Capability, float64(g.Free)/gib, float64(g.Total)/gib)
+	be, err := loop.OpenBackend("cuda", 0) // that a GPU is there does not mean that stages use it
+	if err != nil {
+		return true, fmt.Sprintf("%s; not used: %v", message, err)
+	}
+	discard(be)
+	return true, message
 }
 
 // ollamaTimeout bounds the question to a server: it answers at once or is not there.

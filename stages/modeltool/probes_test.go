@@ -26,6 +26,13 @@ func TestProbes_EachSaysSomething(t *testing.T) {
 	}
 }
 
+// On a machine without a GPU the message says what happens then.
+func TestProbeCUDA(t *testing.T) {
+	if ok, message := probeNamed(t, "cuda"); !ok && !strings.HasSuffix(message, "the CPU is used") || ok && !strings.Contains(message, "GiB") {
+		t.Errorf("%v %s", ok, message)
+	}
+}
+
 func TestProbeCPU(t *testing.T) {
 	if ok, message := probeNamed(t, "cpu"); !ok || !strings.Contains(message, "threads") {
 		t.Errorf("%v %s", ok, message)
