@@ -150,7 +150,11 @@ func (c *checker) runAttempts(ctx context.Context, run string, all *allRecords) 
 func (c *checker) attempt(a Attempt, folder string) {
 	if a.Outcome == Succeeded {
 		if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
-			c.add(Damage, CodeAttemptMissing, folder, "", "the outputs of stage %q (run %s, attempt %d) are missing; the stage runs again when they are needed", a.Instance, a.Run, a.Number)
+			severity := Damage
+			if _, err := os.Stat(folder + ".damaged-1"); err == nil {
+				severity = Note // a repair moved it, and there is nothing more to mend
+			}
+			c.add(severity, CodeAttemptMissing, folder, "", "the outputs of stage %q (run %s, attempt %d) are missing; the stage runs again when they are needed", a.Instance, a.Run, a.Number)
 			return
 		}
 		if c.opts.VerifyAttempt != nil {

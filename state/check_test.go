@@ -124,6 +124,11 @@ func TestRepairMovesDamagedOutputsAside(t *testing.T) {
 	if err != nil || string(b) != "precious" {
 		t.Errorf("%q, %v", b, err)
 	}
+	for _, f := range check(t, dir, CheckOptions{VerifyAttempt: verify}) {
+		if f.Severity == Damage {
+			t.Errorf("still damage after the repair: %+v", f)
+		}
+	}
 }
 
 // TestNewerSchemaIsNoDamage: check and repair refuse it too, instead of rebuilding.

@@ -8,9 +8,14 @@ import (
 // fixtures is the folder of what scripts share: a small Phi-3 model and rows to train on.
 func fixtures(t *testing.T) string {
 	t.Helper()
-	dir, err := filepath.Abs("testdata/fixtures")
+	return absolute(t, "testdata/fixtures")
+}
+
+func absolute(t *testing.T, path string) string {
+	t.Helper()
+	abs, err := filepath.Abs(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return dir
+	return abs
 }
