@@ -1,7 +1,9 @@
 package cli_test
 
 import (
+	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -225,6 +227,36 @@ func TestRun_Suspended(t *testing.T) {
 	b.signal(syscall.SIGINT)
 	if code := b.wait(); code != 130 {
 		t.Errorf("exit %d: %s", code, &b.errs)
+	}
+}
+
+// TestRun_ReaderOfTheEventsGoesAway: the run goes on without it.
+func TestRun_ReaderOfTheEventsGoesAway(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, strings.Replace(slow, "1h", "300ms", 1))
+	cmd := p.command(nil, "run", "--json")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	errs, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if !bufio.NewScanner(out).Scan() {
+		t.Error("no event came")
+	}
+	if err := errors.Join(out.Close(), errs.Close()); err != nil {
+		t.Error(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the run: %v", err)
+	}
+	if s := p.status(); s.State != "succeeded" {
+		t.Errorf("%+v", s)
 	}
 }
 

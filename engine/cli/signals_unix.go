@@ -10,10 +10,13 @@ import (
 	"github.com/so8t/so8t/engine"
 )
 
-// listen handles signals until release is called.
+// listen handles signals until release is called. SIGPIPE is caught so that it does nothing: a
+// reader of our output that went away (`so8t run --json | head`) is no reason to end a run.
 func (h *signalHandler) listen() (release func()) {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGTSTP, syscall.SIGCONT)
+	pipes := make(chan os.Signal, 1) // never read
+	signal.Notify(pipes, syscall.SIGPIPE)
 	done := make(chan struct{})
 	go func() {
 		for {
@@ -27,6 +30,7 @@ func (h *signalHandler) listen() (release func()) {
 	}()
 	return func() {
 		signal.Stop(signals)
+		signal.Stop(pipes)
 		close(done)
 	}
 }
