@@ -230,33 +230,34 @@ func TestRun_Suspended(t *testing.T) {
 	}
 }
 
-// TestRun_ReaderOfTheEventsGoesAway: the run goes on without it.
-func TestRun_ReaderOfTheEventsGoesAway(t *testing.T) {
-	t.Parallel()
-	p := newProject(t, strings.Replace(slow, "1h", "300ms", 1))
-	cmd := p.command(nil, "run", "--json")
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	errs, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if !bufio.NewScanner(out).Scan() {
-		t.Error("no event came")
-	}
-	if err := errors.Join(out.Close(), errs.Close()); err != nil {
-		t.Error(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("the run: %v", err)
-	}
-	if s := p.status(); s.State != "succeeded" {
-		t.Errorf("%+v", s)
+// TestRun_ReaderGoesAway: the run goes on without who reads its events, or its words.
+func TestRun_ReaderGoesAway(t *testing.T) {
+	for _, args := range [][]string{{"run", "--json"}, {"run"}} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			t.Parallel()
+			p := newProject(t, strings.Replace(slow, "1h", "300ms", 1))
+			read, write, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd := p.command(nil, args...)
+			cmd.Stdout, cmd.Stderr = write, write
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if !bufio.NewScanner(read).Scan() {
+				t.Error("no line came")
+			}
+			if err := errors.Join(read.Close(), write.Close()); err != nil {
+				t.Error(err)
+			}
+			if err := cmd.Wait(); err != nil {
+				t.Errorf("the run: %v", err)
+			}
+			if s := p.status(); s.State != "succeeded" {
+				t.Errorf("%+v", s)
+			}
+		})
 	}
 }
 

@@ -95,9 +95,8 @@ func (a *app) withEngine(ctx context.Context, f runFlags, do runFunc) error {
 	h.engine = e
 	ctx, h.cancel = context.WithCancelCause(ctx)
 	defer h.cancel(nil)
-	release := h.listen()
+	defer h.listen()()
 	outcome, err := do(ctx, e, h.control)
-	release()
 	view.close()
 	var early interruptedError
 	if err != nil && errors.As(context.Cause(ctx), &early) {
