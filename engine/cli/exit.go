@@ -61,6 +61,7 @@ func exitCode(err error) int {
 	var changed *engine.ChangedError
 	var ambiguous *state.AmbiguousError
 	var noLocks *state.CannotLockError
+	var noPlace noPlaceError
 	var coded codedError
 	switch {
 	case errors.As(err, &coded):
@@ -74,7 +75,7 @@ func exitCode(err error) int {
 			return exitResource
 		}
 		return exitUsage
-	case errors.As(err, &noLocks):
+	case errors.As(err, &noLocks), errors.As(err, &noPlace):
 		return exitResource
 	case errors.As(err, &selection), errors.As(err, &changed), errors.As(err, &ambiguous),
 		errors.Is(err, engine.ErrNoRun), errors.Is(err, engine.ErrNothingToResume), errors.Is(err, engine.ErrNoStage):

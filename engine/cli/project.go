@@ -102,12 +102,29 @@ func (a *app) open(s engineSettings) (*engine.Engine, error) {
 	for i, stage := range a.Stages {
 		builtins[i] = engine.Builtin{Name: stage.Describe().Name, Describe: stage.Describe}
 	}
-	return engine.New(engine.Options{
+	e, err := engine.New(engine.Options{
 		ProjectDir: project, StateDir: dir, Builtins: builtins,
 		SelfPath: a.Self, BuiltinArgs: []string{hiddenStage}, Command: a.commandLine,
 		Jobs: jobs, KeepGoing: s.keepGoing, Verify: s.verify, Listener: s.listener,
 	})
+	var unusable *fs.PathError
+	if errors.As(err, &unusable) {
+		return nil, noPlaceError{dir, err}
+	}
+	return e, err
 }
+
+// noPlaceError says that the state cannot be where it should.
+type noPlaceError struct {
+	dir   string
+	cause error
+}
+
+func (e noPlaceError) Error() string {
+	return fmt.Sprintf("%v; the state of this project lies in %s: SO8T_STATE names another folder", e.cause, e.dir)
+}
+
+func (e noPlaceError) Unwrap() error { return e.cause }
 
 // inspect opens an engine for looking at a run, which it names: by id, by a unique part of one,
 // or the newest.

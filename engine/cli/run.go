@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -232,8 +233,12 @@ func (a *app) load(ctx context.Context, e *engine.Engine, f workflowFlags, args 
 		return nil, err
 	}
 	wf, err := e.Load(ctx, path, params)
-	if errors.Is(err, os.ErrNotExist) {
+	var unreadable *fs.PathError
+	switch {
+	case errors.Is(err, os.ErrNotExist):
 		return nil, usageError{fmt.Errorf("reading workflow %q: there is no such file", path)}
+	case errors.As(err, &unreadable) && unreadable.Path == path:
+		return nil, usageError{err}
 	}
 	return wf, err
 }

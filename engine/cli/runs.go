@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -8,6 +10,9 @@ import (
 	"github.com/so8t/so8t/engine"
 	"github.com/so8t/so8t/engine/internal/console"
 )
+
+// runStates are the states that a run can be asked for.
+var runStates = []string{"running", "interrupted", "succeeded", "failed", "cancelled"}
 
 func (a *app) runsCommand() *cobra.Command {
 	var filter engine.RunsFilter
@@ -18,6 +23,12 @@ func (a *app) runsCommand() *cobra.Command {
 		Example: "  so8t runs --state failed --limit 5",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if filter.State != "" && !slices.Contains(runStates, filter.State) {
+				return usageError{fmt.Errorf("--state %q: give one of %s", filter.State, strings.Join(runStates, ", "))}
+			}
+			if filter.Limit < 0 {
+				return usageError{fmt.Errorf("--limit %d: give a number of at least 1", filter.Limit)}
+			}
 			e, err := a.open(engineSettings{})
 			if err != nil {
 				return err
@@ -34,7 +45,7 @@ func (a *app) runsCommand() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&filter.Workflow, "workflow", "", "only runs of this workflow")
-	c.Flags().StringVar(&filter.State, "state", "", "only runs in this state: running, interrupted, succeeded, failed, cancelled")
+	c.Flags().StringVar(&filter.State, "state", "", "only runs in this state: "+strings.Join(runStates, ", "))
 	c.Flags().IntVar(&filter.Limit, "limit", 0, "at most this many")
 	c.Flags().BoolVar(&asJSON, "json", false, "JSON on stdout")
 	return c
