@@ -131,7 +131,7 @@ func end(r Record) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	if birth(r.PID) != r.Birth {
 		return nil // it is gone; the handle is of another
 	}

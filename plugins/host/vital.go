@@ -98,10 +98,13 @@ func (p *Process) watch(limit time.Duration) func() {
 			}
 			before = time.Now()
 			silence, beats := p.life.silence()
-			if silence > limit/2 && !beats && p.ping(ctx, limit/2) {
-				p.life.alive(false)
-				before = time.Now()
-				continue
+			if silence > limit/2 && !beats {
+				answered := p.ping(ctx, limit/4)
+				before = time.Now() // the wait for an answer was no stop of ours
+				if answered {
+					p.life.alive(false)
+					continue
+				}
 			}
 			if silence > limit {
 				p.doom(plugins.Errorf(plugins.Crashed, "gave no sign of life for %s", limit))

@@ -82,7 +82,7 @@ func Read(path string) (*Manifest, error) {
 	}
 	var m Manifest
 	if err := json.Unmarshal(b, &m); err != nil {
-		return nil, fmt.Errorf("reading manifest %q: %w: %v", path, ErrDamaged, err)
+		return nil, fmt.Errorf("reading manifest %q: %w: %w", path, ErrDamaged, err)
 	}
 	if m.Version != version {
 		return nil, fmt.Errorf("reading manifest %q: version %d, want %d", path, m.Version, version)
