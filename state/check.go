@@ -134,7 +134,7 @@ func (c *checker) database(ctx context.Context) (*allRecords, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(snapshot)
+	defer func() { _ = os.RemoveAll(snapshot) }()
 	reasons, err := checkInChild(ctx, c.opts.Command, filepath.Join(snapshot, databaseName))
 	if err != nil {
 		return nil, err

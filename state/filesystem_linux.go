@@ -42,7 +42,7 @@ func checkFileSystem(dir string) error {
 		}
 		break
 	}
-	if name, bad := cannotLock(int64(st.Type)); bad {
+	if name, bad := cannotLock(int64(st.Type)); bad { //nolint:unconvert // 32 bits on some machines
 		return &CannotLockError{Path: dir, FileSystem: name}
 	}
 	return nil

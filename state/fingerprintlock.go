@@ -87,7 +87,7 @@ func ownWaiting(ctx context.Context, path string, onWait func(Holder)) (*os.File
 	case <-ctx.Done():
 		// The kernel's wait cannot be called off; when it ends, so does the lock.
 		go func() {
-			<-result
+			<-result //nolint:errcheck // nobody waits any more
 			disownAndClose(f)
 		}()
 		return nil, ctx.Err()

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 
 	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
 )
 
 // transact runs f in one transaction, in the order: database exists, turn, sound pages,
@@ -177,7 +178,7 @@ func openDatabase(ctx context.Context, path string, write bool) (*database, erro
 		switch {
 		case err == nil:
 			return db, nil
-		case errors.Is(err, bbolt.ErrTimeout):
+		case errors.Is(err, bbolterrors.ErrTimeout):
 			if ctx.Err() != nil {
 				return nil, fmt.Errorf("waiting for state %q: %w", path, ctx.Err())
 			}

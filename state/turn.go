@@ -61,7 +61,7 @@ func waitLock(ctx context.Context, path string, exclusive bool) (*os.File, error
 	case <-ctx.Done():
 		// The kernel's wait cannot be called off; when it ends, so does the lock.
 		go func() {
-			<-result
+			<-result //nolint:errcheck // nobody waits any more
 			unlockAndClose(f)
 		}()
 		return nil, ctx.Err()

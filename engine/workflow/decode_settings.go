@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"errors"
 	"math"
 	"time"
 )
@@ -97,10 +98,10 @@ func (v *Value) shown() string {
 }
 
 func (s settings) unitError(v *Value, what, code, help string, err error) bool {
-	switch err {
-	case nil:
+	switch {
+	case err == nil:
 		return true
-	case errTooLarge:
+	case errors.Is(err, errTooLarge):
 		s.d.report.add(v.Pos, CodeOutOfRange, "", "%s: %s is too large", what, v.Text)
 	default:
 		s.d.report.add(v.Pos, code, "", "%s: %s is not %s", what, shorten(v.Text), help)

@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -85,7 +86,7 @@ func (r *reader) include(from, to string, at Pos) {
 	}
 	text, real, err := r.open(name)
 	switch {
-	case err == errOutside:
+	case errors.Is(err, errOutside):
 		r.partial = true
 		r.d.report.add(at, CodeIncludeOutside, "", "%s leads out of the project directory", shorten(to))
 	case err != nil:
@@ -141,7 +142,8 @@ func (d *document) root() string {
 
 // plainCause is an error without the absolute path that os puts into it.
 func plainCause(err error) string {
-	if e, ok := err.(*os.PathError); ok {
+	var e *os.PathError
+	if errors.As(err, &e) {
 		return e.Err.Error()
 	}
 	return err.Error()

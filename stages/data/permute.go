@@ -2,6 +2,7 @@ package data
 
 import (
 	"math/rand/v2"
+	"slices"
 
 	"github.com/so8t/so8t/stages/internal/dataset"
 )
@@ -22,7 +23,7 @@ func permuteLabels(rows []dataset.Row, seed int64) {
 		to, src := &rows[labelled[k]], from[labelled[p]]
 		to.Label, to.Reason = src.Label, src.Reason
 		// The messages may be shared with other copies of the row.
-		to.Messages = append(from[labelled[k]].Messages[:0:0], from[labelled[k]].Messages...)
+		to.Messages = slices.Clone(from[labelled[k]].Messages)
 		to.Messages[len(to.Messages)-1].Content = src.Messages[len(src.Messages)-1].Content
 	}
 }

@@ -63,7 +63,7 @@ func (c Config) models(scratch string) string {
 
 // serve starts a server on a free port and waits until it answers.
 func serve(ctx context.Context, program, models, scratch string, httpClient *http.Client) (*client, func(), error) {
-	port, err := freePort()
+	port, err := freePort(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("finding a free port: %w", err)
 	}
@@ -79,7 +79,7 @@ func serve(ctx context.Context, program, models, scratch string, httpClient *htt
 	go func() { exited <- cmd.Wait() }()
 	stop := func() {
 		end()
-		<-exited
+		<-exited //nolint:errcheck // it was killed
 	}
 	cl := &client{base: "http://127.0.0.1:" + port, http: httpClient}
 	if err := ready(ctx, cl, exited); err != nil {
@@ -110,8 +110,8 @@ func ready(ctx context.Context, cl *client, exited chan error) error {
 	}
 }
 
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func freePort(ctx context.Context) (string, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}

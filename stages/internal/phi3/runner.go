@@ -34,13 +34,12 @@ type runLoRA struct{ a, b backend.Weight } // b with the scale multiplied in
 type Base struct {
 	Config *Config
 
-	be         backend.Backend
-	embed      backend.Weight // [V, C]
-	head       backend.Weight // [V, C]
-	layers     []baseLayer
-	norm       backend.Buffer // [C]
-	rope       rope
-	embedOwned bool
+	be     backend.Backend
+	embed  backend.Weight // [V, C]
+	head   backend.Weight // [V, C]
+	layers []baseLayer
+	norm   backend.Buffer // [C]
+	rope   rope
 }
 
 type baseLayer struct {

@@ -176,7 +176,8 @@ func (w *merger) push(at int32) {
 	if w.rank[at] == noMerge {
 		return
 	}
-	h := append(w.heap, heapPair{w.rank[at], at})
+	w.heap = append(w.heap, heapPair{w.rank[at], at})
+	h := w.heap
 	for i := len(h) - 1; i > 0; {
 		up := (i - 1) / 2
 		if !h[i].less(h[up]) {
@@ -185,7 +186,6 @@ func (w *merger) push(at int32) {
 		h[i], h[up] = h[up], h[i]
 		i = up
 	}
-	w.heap = h
 }
 
 func (w *merger) pop() heapPair {

@@ -44,21 +44,21 @@ func Open(o Options) (backend.Backend, error) {
 	case "go":
 	case "asm":
 		if !useTile(&m.k) {
-			m.Close()
+			_ = m.Close()
 			return nil, errors.New("opening the cpu backend: kernels \"asm\": this processor does not have AVX2 and FMA")
 		}
 		m.info.Device = "asm"
 	default:
 		name, err := nativeKernels(&m.k, o.Kernels)
 		if err != nil {
-			m.Close()
+			_ = m.Close()
 			return nil, fmt.Errorf("opening the cpu backend: %w", err)
 		}
 		m.info.Device = name
 	}
 	if o.BLAS != "none" {
 		if err := m.useBLAS(o.BLAS); err != nil {
-			m.Close()
+			_ = m.Close()
 			return nil, fmt.Errorf("opening the cpu backend: %w", err)
 		}
 	}
