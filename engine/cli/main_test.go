@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"testing"
@@ -23,6 +24,15 @@ func program() int {
 		fmt.Fprintln(os.Stderr, err)
 		return 70
 	}
-	return cli.Main(os.Args[1:], cli.Program{Self: self, Stages: append(stages.Builtin(), cutter{})},
-		cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+	p := cli.Program{Self: self, Stages: append(stages.Builtin(), cutter{})}
+	for _, tool := range stages.Tools() {
+		run := func(ctx context.Context, args []string, s cli.Streams) error {
+			return tool.Run(ctx, args, s.In, s.Out, s.Err)
+		}
+		p.Tools = append(p.Tools, cli.Tool{Name: tool.Name, Usage: tool.Usage, Help: tool.Help, Run: run})
+	}
+	for _, probe := range stages.Probes() {
+		p.Probes = append(p.Probes, cli.Probe(probe))
+	}
+	return cli.Main(os.Args[1:], p, cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 }
