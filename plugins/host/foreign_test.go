@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -48,6 +49,8 @@ func (bare) Run(r *pb.RunRequest, stream pb.Stage_RunServer) error {
 	switch with {
 	case "ends":
 		return nil
+	case "freeze":
+		return syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 	case "huge":
 		return stream.Send(&pb.RunEvent{Event: &pb.RunEvent_Log{Log: &pb.LogLine{Message: strings.Repeat("x", 5<<20)}}})
 	case "elsewhere":
@@ -68,6 +71,14 @@ func TestForeign_WithoutHeartbeats_IsAskedInstead(t *testing.T) {
 	}
 	if _, err := p.Run(t.Context(), bareAttempt(t, (2*limit).String()), nil); err != nil {
 		t.Errorf("a quiet plugin that answers was ended: %v", err)
+	}
+}
+
+func TestForeign_FrozenWithoutHeartbeats_IsKilled(t *testing.T) {
+	p := launch(t, self("bare"), host.Options{Heartbeat: 300 * time.Millisecond})
+	_, err := p.Run(t.Context(), bareAttempt(t, "freeze"), nil)
+	if plugins.CodeOf(err) != plugins.Crashed || !strings.Contains(err.Error(), "no sign of life") {
+		t.Errorf("got %v", err)
 	}
 }
 
