@@ -9,7 +9,7 @@ import (
 
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/chat"
-	"github.com/so8t/so8t/stages/internal/loop"
+	"github.com/so8t/so8t/stages/internal/compute"
 	"github.com/so8t/so8t/stages/internal/phi3"
 	"github.com/so8t/so8t/stages/internal/so8t"
 )
@@ -72,7 +72,7 @@ func TestRun_BakedFolderEqualsTheTrainedModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer baked.Close()
-	be, err := loop.OpenBackend("cpu", 1)
+	be, err := compute.Open("cpu", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestProve_SeesEveryMistake(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	be, err := loop.OpenBackend("cpu", 2)
+	be, err := compute.Open("cpu", 2)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,8 +9,8 @@ import (
 
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/chat"
+	"github.com/so8t/so8t/stages/internal/compute"
 	"github.com/so8t/so8t/stages/internal/jsonfile"
-	"github.com/so8t/so8t/stages/internal/loop"
 	"github.com/so8t/so8t/stages/internal/phi3"
 	"github.com/so8t/so8t/stages/internal/so8t"
 )
@@ -58,13 +58,7 @@ func (Stage) Check(_ context.Context, req plugins.CheckRequest) (plugins.CheckRe
 		report.Problems = append(report.Problems, plugins.InputProblem("", err))
 		return report, nil
 	}
-	be, err := loop.OpenBackend(c.Backend, c.Threads)
-	if err != nil {
-		report.Problems = append(report.Problems, plugins.InputProblem("backend", err))
-		return report, nil
-	}
-	report.Facts = loop.FactsOf(be.Info())
-	_ = be.Close()
+	compute.Check(&report, c.Backend, c.Threads)
 	if c.Base != "" {
 		if folder, err := phi3.OpenFolder(c.Base); err == nil {
 			report.Needs.Disk = folder.Config.Parameters() * 4
@@ -105,7 +99,7 @@ func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error
 		return plugins.Result{}, plugins.Errorf(plugins.BadInput, "%w", err)
 	}
 	a.Progress(0, 2, "step")
-	be, err := loop.OpenBackend(c.Backend, c.Threads)
+	be, err := compute.Open(c.Backend, c.Threads)
 	if err != nil {
 		return plugins.Result{}, err
 	}

@@ -9,7 +9,7 @@ import (
 	"slices"
 
 	"github.com/so8t/so8t/plugins"
-	"github.com/so8t/so8t/stages/internal/loop"
+	"github.com/so8t/so8t/stages/internal/compute"
 )
 
 // Check looks at the parameters and at the folder or the corpus.
@@ -66,17 +66,7 @@ func (k *checker) making(c Config) {
 	if err != nil {
 		k.problem("heads", plugins.BadInput, err.Error(), "")
 	}
-	be, err := loop.OpenBackend(c.Backend, c.Threads)
-	if err != nil {
-		code := plugins.CodeOf(err)
-		if code == plugins.Internal {
-			code = plugins.BadInput
-		}
-		k.problem("backend", code, err.Error(), "")
-	} else {
-		k.report.Facts = loop.FactsOf(be.Info())
-		_ = be.Close()
-	}
+	compute.Check(&k.report, c.Backend, c.Threads)
 	switch {
 	case slices.Contains(k.pending, "corpus"):
 	case c.Corpus == "":

@@ -9,6 +9,7 @@ import (
 
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/backend"
+	"github.com/so8t/so8t/stages/internal/compute"
 	"github.com/so8t/so8t/stages/internal/loop"
 	"github.com/so8t/so8t/stages/internal/phi3"
 	"github.com/so8t/so8t/stages/internal/tensor"
@@ -59,7 +60,7 @@ func pretrain(ctx context.Context, a *plugins.Attempt, c Config, dir string) (pl
 	if err != nil {
 		return plugins.Result{}, plugins.Errorf(plugins.BadInput, "%w", err)
 	}
-	be, err := loop.OpenBackend(c.Backend, c.Threads)
+	be, err := compute.Open(c.Backend, c.Threads)
 	if err != nil {
 		return plugins.Result{}, err
 	}
@@ -109,7 +110,7 @@ func newRun(ctx context.Context, a *plugins.Attempt, c Config, be backend.Backen
 	adamw := loop.DefaultAdamW
 	adamw.MaxNorm = c.Clip
 	r := &loop.Run{
-		Backend: be, Model: m, Train: rows, Facts: loop.FactsOf(be.Info()),
+		Backend: be, Model: m, Train: rows, Facts: compute.Facts(be.Info()),
 		Settings: loop.Settings{Seed: c.Seed, Size: loop.Size{Tokens: c.Tokens}, Accumulation: 1, Schedule: c.schedule(), AdamW: adamw},
 		Curve:    filepath.Join(a.OutputDir, curveFile), Metrics: filepath.Join(a.OutputDir, metricsFile),
 		Every: every, Stop: a.Stop,

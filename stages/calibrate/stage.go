@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 
 	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/stages/internal/compute"
 	"github.com/so8t/so8t/stages/internal/dataset"
 	"github.com/so8t/so8t/stages/internal/jsonfile"
-	"github.com/so8t/so8t/stages/internal/loop"
 	"github.com/so8t/so8t/stages/internal/metrics"
 	"github.com/so8t/so8t/stages/internal/scoring"
 )
@@ -84,13 +84,7 @@ func (Stage) Check(_ context.Context, req plugins.CheckRequest) (plugins.CheckRe
 		report.Problems = append(report.Problems, plugins.InputProblem("", err))
 		return report, nil
 	}
-	be, err := loop.OpenBackend(c.Backend, c.Threads)
-	if err != nil {
-		report.Problems = append(report.Problems, plugins.InputProblem("backend", err))
-		return report, nil
-	}
-	report.Facts = loop.FactsOf(be.Info())
-	_ = be.Close()
+	compute.Check(&report, c.Backend, c.Threads)
 	if c.Data != "" {
 		if _, err := dataset.ReadFile(c.Data, true); err != nil {
 			report.Problems = append(report.Problems, plugins.InputProblem("data", err))
@@ -153,7 +147,7 @@ func score(c Config, rows []dataset.Row, progress func(done int)) ([][]float64, 
 	if err != nil {
 		return nil, plugins.Errorf(plugins.BadInput, "%w", err)
 	}
-	be, err := loop.OpenBackend(c.Backend, c.Threads)
+	be, err := compute.Open(c.Backend, c.Threads)
 	if err != nil {
 		return nil, err
 	}

@@ -7,9 +7,9 @@ import (
 
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/backend"
+	"github.com/so8t/so8t/stages/internal/compute"
 	"github.com/so8t/so8t/stages/internal/dataset"
 	"github.com/so8t/so8t/stages/internal/jsonfile"
-	"github.com/so8t/so8t/stages/internal/loop"
 	"github.com/so8t/so8t/stages/internal/scoring"
 	"github.com/so8t/so8t/stages/internal/so8t"
 )
@@ -45,7 +45,7 @@ func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error
 	if err := e.read(); err != nil {
 		return plugins.Result{}, plugins.Errorf(plugins.BadInput, "%w", err)
 	}
-	be, err := loop.OpenBackend(e.c.Backend, e.c.Threads)
+	be, err := compute.Open(e.c.Backend, e.c.Threads)
 	if err != nil {
 		return plugins.Result{}, err
 	}

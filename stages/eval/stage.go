@@ -8,8 +8,8 @@ import (
 	"os"
 
 	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/stages/internal/compute"
 	"github.com/so8t/so8t/stages/internal/dataset"
-	"github.com/so8t/so8t/stages/internal/loop"
 	"github.com/so8t/so8t/stages/internal/so8t"
 )
 
@@ -92,13 +92,7 @@ func (Stage) Check(_ context.Context, req plugins.CheckRequest) (plugins.CheckRe
 		report.Problems = append(report.Problems, plugins.InputProblem("", err))
 		return report, nil
 	}
-	be, err := loop.OpenBackend(c.Backend, c.Threads)
-	if err != nil {
-		report.Problems = append(report.Problems, plugins.InputProblem("backend", err))
-		return report, nil
-	}
-	report.Facts = loop.FactsOf(be.Info())
-	_ = be.Close()
+	compute.Check(&report, c.Backend, c.Threads)
 	look := func(field, path string, at func(string) error) {
 		if path == "" {
 			return

@@ -5,7 +5,7 @@ import (
 	"os"
 
 	"github.com/so8t/so8t/stages/internal/backend"
-	"github.com/so8t/so8t/stages/internal/loop"
+	"github.com/so8t/so8t/stages/internal/compute"
 	"github.com/so8t/so8t/stages/internal/modelfile"
 	"github.com/so8t/so8t/stages/internal/phi3"
 	"github.com/so8t/so8t/stages/internal/so8t"
@@ -86,7 +86,7 @@ func (n *network) Release() {
 }
 
 // open opens the backend that the flags name.
-func (d *device) open() (backend.Backend, error) { return loop.OpenBackend(d.name, d.threads) }
+func (d *device) open() (backend.Backend, error) { return compute.Open(d.name, d.threads) }
 
 // discard closes what was only read, whose error would tell nothing.
 func discard(c io.Closer) { _ = c.Close() }

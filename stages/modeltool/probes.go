@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/so8t/so8t/stages/internal/backend/probe"
-	"github.com/so8t/so8t/stages/internal/loop"
+	"github.com/so8t/so8t/stages/internal/compute"
 )
 
 // Probe looks for one thing that the stages can use. The message says what was found, or what
@@ -62,7 +62,7 @@ func probeCUDA(context.Context) (bool, string) {
 		return false, fmt.Sprintf("%v; the CPU is used", err)
 	}
 	message := fmt.Sprintf("%s, compute capability %s, %.1f of %.1f GiB free", g.Name, g.Capability, float64(g.Free)/gib, float64(g.Total)/gib)
-	be, err := loop.OpenBackend("cuda", 0) // that a GPU is there does not mean that stages use it
+	be, err := compute.Open("cuda", 0) // that a GPU is there does not mean that stages use it
 	if err != nil {
 		return true, fmt.Sprintf("%s; not used: %v", message, err)
 	}

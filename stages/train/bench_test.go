@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/so8t/so8t/stages/internal/compute"
 	"github.com/so8t/so8t/stages/internal/loop"
 	"github.com/so8t/so8t/stages/internal/phi3"
 )
@@ -21,7 +22,7 @@ func BenchmarkQuickstart(b *testing.B) {
 }
 
 func benchmark(b *testing.B, threads int) {
-	be, err := loop.OpenBackend("cpu", threads)
+	be, err := compute.Open("cpu", threads)
 	if err != nil {
 		b.Fatal(err)
 	}

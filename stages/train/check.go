@@ -10,7 +10,7 @@ import (
 	"slices"
 
 	"github.com/so8t/so8t/plugins"
-	"github.com/so8t/so8t/stages/internal/loop"
+	"github.com/so8t/so8t/stages/internal/compute"
 	"github.com/so8t/so8t/stages/internal/phi3"
 	"github.com/so8t/so8t/stages/internal/so8t"
 )
@@ -24,7 +24,7 @@ func (Stage) Check(ctx context.Context, req plugins.CheckRequest) (plugins.Check
 		return k.report, nil
 	}
 	k.settings(c)
-	k.backend(c)
+	compute.Check(&k.report, c.Backend, c.Threads)
 	readable := k.files(&c)
 	folder := k.base(c)
 	if folder == nil {
@@ -70,16 +70,6 @@ func (k *checker) settings(c Config) {
 	if len(c.Lora.Targets) == 0 && c.gated() == "none" {
 		k.problem("lora.targets", plugins.BadInput, "there is nothing to train: no LoRA target and no gate", "")
 	}
-}
-
-func (k *checker) backend(c Config) {
-	be, err := loop.OpenBackend(c.Backend, c.Threads)
-	if err != nil {
-		k.bad("backend", err)
-		return
-	}
-	k.report.Facts = loop.FactsOf(be.Info())
-	_ = be.Close()
 }
 
 // base opens the model; nil when it is not there (yet).

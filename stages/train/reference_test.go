@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/so8t/so8t/stages/internal/compute"
 	"github.com/so8t/so8t/stages/internal/loop"
 	"github.com/so8t/so8t/stages/internal/phi3"
 	"github.com/so8t/so8t/stages/internal/safetensors"
@@ -93,7 +94,7 @@ func readReference(t *testing.T) referenceRun {
 // runReference repeats the run of steps with our own loop, model and optimiser.
 func runReference(t *testing.T, ref referenceRun, steps []referenceStep, norm float64) ([]loop.Point, *loop.Phi3) {
 	t.Helper()
-	be, err := loop.OpenBackend("cpu", 2)
+	be, err := compute.Open("cpu", 2)
 	if err != nil {
 		t.Fatal(err)
 	}

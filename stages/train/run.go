@@ -10,6 +10,7 @@ import (
 
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/backend"
+	"github.com/so8t/so8t/stages/internal/compute"
 	"github.com/so8t/so8t/stages/internal/loop"
 	"github.com/so8t/so8t/stages/internal/phi3"
 	"github.com/so8t/so8t/stages/internal/so8t"
@@ -87,7 +88,7 @@ func prepare(ctx context.Context, a *plugins.Attempt, c Config) (t *training, er
 	if t.folder, err = phi3.OpenFolder(c.Base); err != nil {
 		return t, err
 	}
-	if t.be, err = loop.OpenBackend(c.Backend, c.Threads); err != nil {
+	if t.be, err = compute.Open(c.Backend, c.Threads); err != nil {
 		return t, err
 	}
 	weights, err := phi3.Load(t.folder.Config, t.folder, phi3.Storage(c.Storage))
@@ -124,7 +125,7 @@ func (t *training) newRun(ctx context.Context, a *plugins.Attempt, c Config) (*l
 	}
 	r := &loop.Run{
 		Backend: t.be, Model: t.model, Train: t.data.train, Validation: t.data.validation,
-		Facts: loop.FactsOf(t.be.Info()),
+		Facts: compute.Facts(t.be.Info()),
 		Settings: loop.Settings{
 			Seed: c.Seed, Size: loop.Size{Rows: c.Batch}, Accumulation: c.Accumulation, Schedule: c.schedule(steps),
 			AdamW: adamw, PET: pet, EvalEvery: evals, Patience: c.Eval.Patience, KeepBest: c.Eval.Best,
