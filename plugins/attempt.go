@@ -115,6 +115,20 @@ func (a *Attempt) Stopping() bool {
 	}
 }
 
+// UntilStopped returns a context that ends when the stage is asked to stop, for work that has no
+// checkpoint to save. Call cancel when the work is done.
+func (a *Attempt) UntilStopped(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-a.Stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
 // SaveCheckpoint calls write with an empty folder, makes what it left there durable,
 // publishes it and reports it. When it returns nil, the checkpoint survives a power cut.
 func (a *Attempt) SaveCheckpoint(ctx context.Context, step int64, write func(dir string) error) error {

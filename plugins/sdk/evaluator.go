@@ -71,17 +71,21 @@ type evaluatorStage struct{ Evaluator }
 
 const predictionsField = "predictions"
 
-// scoresPath is where the output `scores` lies in the output folder.
-const scoresPath = "scores.jsonl"
+// Where the outputs lie in the output folder.
+const (
+	scoresPath  = "scores.jsonl"
+	metricsPath = "metrics.json"
+)
 
 func (s evaluatorStage) Describe() plugins.Description {
 	info := s.Info()
 	return plugins.Description{
 		Name: info.Name, Version: info.Version, Kind: plugins.KindEvaluator, Help: info.Help,
 		With: evaluatorSchema(info.Config),
-		Outputs: []plugins.Output{{
-			Name: "scores", Path: scoresPath, MediaType: "application/x-ndjson", Help: "one score per row",
-		}},
+		Outputs: []plugins.Output{
+			{Name: "scores", Path: scoresPath, MediaType: "application/x-ndjson", Help: "one score per row"},
+			{Name: "metrics", Path: metricsPath, MediaType: "application/json", Help: "the metrics as an object, for a report"},
+		},
 		Metrics: info.Metrics,
 	}
 }
@@ -185,7 +189,7 @@ func (s evaluatorStage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Re
 	if err := readable(path); err != nil {
 		return plugins.Result{}, plugins.Errorf(plugins.BadInput, "%w", err)
 	}
-	ctx, cancel := untilStopped(ctx, a.Stop)
+	ctx, cancel := a.UntilStopped(ctx) // an evaluator has no checkpoint
 	defer cancel()
 	rows := &rowReader{ctx: ctx, path: path, attempt: a}
 	found, err := s.Evaluate(ctx, rows.all, config)
@@ -201,20 +205,25 @@ func (s evaluatorStage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Re
 	if err := writeScores(filepath.Join(a.OutputDir, scoresPath), found.Scores); err != nil {
 		return plugins.Result{}, err
 	}
+	if err := writeMetrics(filepath.Join(a.OutputDir, metricsPath), found.Metrics); err != nil {
+		return plugins.Result{}, err
+	}
 	return plugins.Result{Metrics: found.Metrics}, nil
 }
 
-// untilStopped ends ctx when the stage is asked to stop: an evaluator has no checkpoint.
-func untilStopped(ctx context.Context, stop <-chan struct{}) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	go func() {
-		select {
-		case <-stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, cancel
+// writeMetrics writes an object, also when it is empty: the output is required.
+func writeMetrics(path string, metrics map[string]float64) error {
+	if metrics == nil {
+		metrics = map[string]float64{}
+	}
+	text, err := json.MarshalIndent(metrics, "", "  ")
+	if err == nil {
+		err = os.WriteFile(path, append(text, '\n'), 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the metrics: %w", err)
+	}
+	return nil
 }
 
 // declared refuses metrics that the description does not name, or that are no numbers.

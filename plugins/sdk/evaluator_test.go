@@ -157,7 +157,7 @@ func TestEvaluator_Stopped(t *testing.T) {
 	stop := make(chan struct{})
 	close(stop)
 	a.Stop = stop
-	ctx, cancel := untilStopped(t.Context(), stop)
+	ctx, cancel := a.UntilStopped(t.Context())
 	defer cancel()
 	<-ctx.Done() // the stage's own context ends the same way
 	rows := &rowReader{ctx: ctx, path: mustPath(t, a.With), attempt: a}

@@ -113,7 +113,7 @@ func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error
 		return plugins.Result{}, plugins.Errorf(plugins.BadInput, "%w", err)
 	}
 	defer model.Close()
-	ctx, cancel := stopWith(ctx, a)
+	ctx, cancel := a.UntilStopped(ctx) // a request cannot be resumed
 	defer cancel()
 	cl, stop, err := connect(ctx, c, a.ScratchDir)
 	if err != nil {
@@ -146,19 +146,6 @@ func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error
 		result.Metrics["tokens_per_second"] = speed
 	}
 	return result, report.gate()
-}
-
-// stopWith ends the context when the stage is asked to stop: a request cannot be resumed.
-func stopWith(ctx context.Context, a *plugins.Attempt) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	go func() {
-		select {
-		case <-a.Stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, cancel
 }
 
 // gate fails the stage when a required test failed.

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/so8t/so8t/plugins"
@@ -53,6 +54,10 @@ func TestPoliteness(t *testing.T) {
 	result, err := p.Run(t.Context(), a, nil)
 	if err != nil || result.Metrics["polite_rate"] != 2.0/3 {
 		t.Errorf("got %+v, %v", result, err)
+	}
+	text, err := os.ReadFile(filepath.Join(a.OutputDir, "metrics.json"))
+	if err != nil || !strings.Contains(string(text), `"polite_rate": 0.6666666666666666`) {
+		t.Errorf("output metrics: %s, %v", text, err)
 	}
 }
 
