@@ -33,6 +33,9 @@ type attempt struct {
 	named      bool // the folder's name is durable
 	timedOut   atomic.Bool
 	err        error // of a commit or write while the stage ran
+	// gone waits until nothing is left of the plugin and its log is whole, and returns what it had
+	// left behind.
+	gone func() []state.ProcessRecord
 }
 
 // do makes the attempt and stores how it ended. The error says that the run cannot go on.
@@ -45,7 +48,9 @@ func (a *attempt) do(ctx context.Context) error {
 	if err := a.chooseCheckpoint(ctx); err != nil {
 		return err
 	}
-	res, leftovers, err := a.launch(ctx)
+	a.gone = func() []state.ProcessRecord { return nil }
+	res, err := a.launch(ctx)
+	defer func() { a.gone() }() // the next attempt or stage finds the machine free
 	a.r.live.Remove(a.n.instance)
 	if a.err != nil {
 		return a.err
@@ -55,16 +60,31 @@ func (a *attempt) do(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, l := range leftovers {
-		a.record.Leftovers = append(a.record.Leftovers, processRecord(l))
+	// A plugin that has sealed its outputs ends while we commit. Before we seal, nothing may be
+	// left that could still write.
+	if err != nil || res.Skipped != "" || a.n.plugin.foreign() {
+		a.record.Leftovers = a.gone()
 	}
-	return a.finish(ctx, res, err)
+	if err := a.finish(ctx, res, err); err != nil {
+		return err
+	}
+	return a.addLeftovers(ctx)
 }
 
-// launch starts the plugin, lets it run and sees it ended.
-func (a *attempt) launch(ctx context.Context) (plugins.Result, []host.Record, error) {
+// addLeftovers stores what was found of the plugin after the attempt was committed.
+func (a *attempt) addLeftovers(ctx context.Context) error {
+	left := a.gone()
+	if len(left) == len(a.record.Leftovers) {
+		return nil
+	}
+	a.record.Leftovers = left
+	return a.r.update(ctx, func(tx *state.Tx) error { return tx.PutAttempt(a.record) })
+}
+
+// launch starts the plugin, lets it run and begins to end it.
+func (a *attempt) launch(ctx context.Context) (plugins.Result, error) {
 	if err := a.folder.create(a.n.plugin.foreign()); err != nil {
-		return plugins.Result{}, nil, err
+		return plugins.Result{}, err
 	}
 	if a.resume != nil {
 		before, err := a.r.e.stateRelative(filepath.Dir(filepath.Dir(a.resume.Path)))
@@ -72,28 +92,51 @@ func (a *attempt) launch(ctx context.Context) (plugins.Result, []host.Record, er
 			err = writeOrigin(a.folder.origin(), origin{Folder: before, Step: a.resume.Step})
 		}
 		if err != nil {
-			return plugins.Result{}, nil, err
+			return plugins.Result{}, err
 		}
 	}
 	log, err := os.OpenFile(a.folder.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
 	if err != nil {
-		return plugins.Result{}, nil, fmt.Errorf("opening the attempt's log: %w", err)
+		return plugins.Result{}, fmt.Errorf("opening the attempt's log: %w", err)
 	}
-	defer log.Close()
 	a.metrics = newMetricsFile(a.folder.metrics())
-	if a.secrets, err = a.r.e.secretValues(a.n); err != nil {
-		return plugins.Result{}, nil, err
-	}
-	p, err := a.r.e.start(ctx, a.n.plugin.with(a.n.environment(a.secrets)), a.launchOptions(ctx, log))
+	p, err := a.start(ctx, log)
 	if err != nil {
-		return plugins.Result{}, nil, err
+		return plugins.Result{}, errors.Join(err, log.Close())
 	}
 	res, err := a.supervise(ctx, p)
-	leftovers := p.Close()
+	a.gone = a.end(p, log)
 	if closeErr := a.metrics.close(); err == nil {
 		err = closeErr
 	}
-	return res, leftovers, err
+	return res, err
+}
+
+func (a *attempt) start(ctx context.Context, log io.Writer) (process, error) {
+	var err error
+	if a.secrets, err = a.r.e.secretValues(a.n); err != nil {
+		return nil, err
+	}
+	return a.r.e.start(ctx, a.n.plugin.with(a.n.environment(a.secrets)), a.launchOptions(ctx, log))
+}
+
+// end ends the plugin in the background; what it returns waits for that.
+func (a *attempt) end(p process, log io.Closer) func() []state.ProcessRecord {
+	var left []state.ProcessRecord
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		for _, r := range p.Close() {
+			left = append(left, processRecord(r))
+		}
+		if err := log.Close(); err != nil {
+			a.warn(fmt.Sprintf("closing the log: %v", err))
+		}
+	}()
+	return func() []state.ProcessRecord {
+		<-over
+		return left
+	}
 }
 
 func (a *attempt) launchOptions(ctx context.Context, log io.Writer) host.Options {
