@@ -26,6 +26,13 @@ type Stage interface {
 	Run(ctx context.Context, a *Attempt) (Result, error)
 }
 
+// Builtin is a stage that is linked into a binary, with the name it describes itself by: to find
+// one among many without describing them all, which costs every start of a plugin.
+type Builtin struct {
+	Name  string
+	Stage Stage
+}
+
 // Kind tells what a plugin is.
 type Kind string
 

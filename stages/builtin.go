@@ -17,17 +17,17 @@ import (
 )
 
 // Builtin returns the built-in stages, in the order of the pipeline.
-func Builtin() []plugins.Stage {
-	return []plugins.Stage{
-		data.New(),
-		base.New(),
-		train.New(),
-		bake.Stage{},
-		gguf.Stage{},
-		ollama.Stage{},
-		calibrate.Stage{},
-		eval.Stage{},
-		report.Stage{},
-		noop.New(),
+func Builtin() []plugins.Builtin {
+	return []plugins.Builtin{
+		{Name: "data", Stage: data.New()},
+		{Name: "base", Stage: base.New()},
+		{Name: "train", Stage: train.New()},
+		{Name: "bake", Stage: bake.Stage{}},
+		{Name: "gguf", Stage: gguf.Stage{}},
+		{Name: "ollama", Stage: ollama.Stage{}},
+		{Name: "calibrate", Stage: calibrate.Stage{}},
+		{Name: "eval", Stage: eval.Stage{}},
+		{Name: "report", Stage: report.Stage{}},
+		{Name: "noop", Stage: noop.New()},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,7 +20,7 @@ type Program struct {
 	// Self is how this binary is started again; on Linux /proc/self/exe, so that an upgrade
 	// in the middle of a run does no harm.
 	Self   string
-	Stages []plugins.Stage
+	Stages []plugins.Builtin
 	Tools  []Tool
 	Probes []Probe // what `doctor` looks for on behalf of the stages
 }
@@ -51,6 +52,9 @@ func Main(args []string, program Program, streams Streams) int {
 	if code, served := a.hidden(args); served {
 		return code
 	}
+	// An engine keeps little and lives long: collecting at half the usual growth costs little time
+	// and leaves the memory to the stages, which are processes of their own.
+	debug.SetGCPercent(50)
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(context.Background())

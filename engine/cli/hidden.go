@@ -33,11 +33,11 @@ func (a *app) hidden(args []string) (code int, served bool) {
 }
 
 func (a *app) serveStage(name string) int {
-	for _, stage := range a.Stages {
-		if stage.Describe().Name != name {
+	for _, builtin := range a.Stages {
+		if builtin.Name != name {
 			continue
 		}
-		if err := sdk.Serve(stage); err != nil {
+		if err := sdk.Serve(builtin.Stage); err != nil {
 			fmt.Fprintf(a.Err, "so8t: %v\n", err)
 			return exitFailed
 		}

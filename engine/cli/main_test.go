@@ -9,6 +9,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/so8t/so8t/engine/cli"
+	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages"
 )
 
@@ -24,7 +25,7 @@ func program() int {
 		fmt.Fprintln(os.Stderr, err)
 		return 70
 	}
-	p := cli.Program{Self: self, Stages: append(stages.Builtin(), cutter{})}
+	p := cli.Program{Self: self, Stages: append(stages.Builtin(), plugins.Builtin{Name: "cutter", Stage: cutter{}})}
 	for _, tool := range stages.Tools() {
 		run := func(ctx context.Context, args []string, s cli.Streams) error {
 			return tool.Run(ctx, args, s.In, s.Out, s.Err)

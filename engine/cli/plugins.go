@@ -44,8 +44,8 @@ func (a *app) pluginsListCommand() *cobra.Command {
 				return a.printJSON(describeView(a.Stages))
 			}
 			views := make([]pluginView, 0, len(a.Stages))
-			for _, s := range a.Stages {
-				d := s.Describe()
+			for _, b := range a.Stages {
+				d := b.Stage.Describe()
 				views = append(views, pluginView{Name: d.Name, Version: readVersion().Version, Kind: string(d.Kind)})
 			}
 			if asJSON {
@@ -53,7 +53,7 @@ func (a *app) pluginsListCommand() *cobra.Command {
 			}
 			t := console.NewTable("NAME", "KIND", "WHAT IT DOES")
 			for i, v := range views {
-				t.Row(v.Name, v.Kind, a.Stages[i].Describe().Help)
+				t.Row(v.Name, v.Kind, a.Stages[i].Stage.Describe().Help)
 			}
 			t.Write(a.Out, a.style(a.Out))
 			return nil
@@ -71,10 +71,10 @@ type describedPlugin struct {
 	Metrics []string        `json:"metrics"`
 }
 
-func describeView(stages []plugins.Stage) map[string]any {
+func describeView(stages []plugins.Builtin) map[string]any {
 	all := map[string]describedPlugin{}
-	for _, s := range stages {
-		d := s.Describe()
+	for _, b := range stages {
+		d := b.Stage.Describe()
 		p := describedPlugin{With: d.With, Outputs: []string{}, Metrics: []string{}}
 		for _, o := range d.Outputs {
 			p.Outputs = append(p.Outputs, o.Name)

@@ -99,8 +99,8 @@ func (a *app) open(s engineSettings) (*engine.Engine, error) {
 		return nil, err
 	}
 	builtins := make([]engine.Builtin, len(a.Stages))
-	for i, stage := range a.Stages {
-		builtins[i] = engine.Builtin{Name: stage.Describe().Name, Describe: stage.Describe}
+	for i, b := range a.Stages {
+		builtins[i] = engine.Builtin{Name: b.Name, Describe: b.Stage.Describe}
 	}
 	e, err := engine.New(engine.Options{
 		ProjectDir: project, StateDir: dir, Builtins: builtins,

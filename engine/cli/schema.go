@@ -19,9 +19,8 @@ func (a *app) schemaCommand() *cobra.Command {
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			schemas := map[string]json.RawMessage{}
-			for _, s := range a.Stages {
-				d := s.Describe()
-				schemas[d.Name] = d.With
+			for _, b := range a.Stages {
+				schemas[b.Name] = b.Stage.Describe().With
 			}
 			if len(args) == 0 {
 				schema, err := workflow.JSONSchema(schemas)
