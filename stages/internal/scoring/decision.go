@@ -13,11 +13,17 @@ const MaxFalseAllow = 0.01
 // MinThreshold keeps an ALLOW from being decided against a more probable label.
 const MinThreshold = 0.5
 
+// Confidence with which the share of false allows on new rows is at most the limit. With 330
+// calibration rows that must not be allowed and a limit of 1 %, one of them may lie above the
+// threshold, and the share exceeds 2 % about once in a hundred splits.
+const Confidence = 0.8
+
 // Threshold returns the probability of ALLOW above which ALLOW may be decided, so that on new
-// rows of the same kind the expected share of false allows is at most limit: of the m rows whose
-// true label is not ALLOW, k may lie above it with (k+1)/(m+1) ≤ limit (conformal risk control,
-// Angelopoulos et al. 2022, for a 0/1 loss). p is the calibrated probability of ALLOW, y the true
-// label. ok is false when m is too small for any threshold to say so; the largest p is then given.
+// rows of the same kind the share of false allows is at most limit, with probability Confidence
+// over the draw of the calibration rows: of the m rows whose true label is not ALLOW, k may lie
+// above it, k the largest with P(Bin(m, limit) ≤ k) ≤ 1 − Confidence (the Clopper–Pearson bound,
+// read backwards). p is the calibrated probability of ALLOW, y the true label. ok is false when m
+// is too small for any threshold to promise so much; the largest p is then given.
 func Threshold(p []float64, y []int, limit float64) (threshold float64, ok bool) {
 	var dangerous []float64
 	for i, v := range p {
@@ -29,9 +35,26 @@ func Threshold(p []float64, y []int, limit float64) (threshold float64, ok bool)
 		return 1, false
 	}
 	sort.Sort(sort.Reverse(sort.Float64Slice(dangerous)))
-	k := int(math.Floor(limit*float64(len(dangerous)+1)+1e-9)) - 1
-	ok = k >= 0
-	return max(MinThreshold, dangerous[min(max(k, 0), len(dangerous)-1)]), ok
+	k := mayExceed(len(dangerous), limit)
+	return max(MinThreshold, dangerous[min(max(k, 0), len(dangerous)-1)]), k >= 0
+}
+
+// mayExceed is the largest k with P(Bin(m, limit) ≤ k) ≤ 1 − Confidence; −1 when there is none.
+func mayExceed(m int, limit float64) int {
+	if limit >= 1 {
+		return m - 1
+	}
+	logN, _ := math.Lgamma(float64(m + 1))
+	below := 0.0
+	for k := range m {
+		logK, _ := math.Lgamma(float64(k + 1))
+		logRest, _ := math.Lgamma(float64(m - k + 1))
+		below += math.Exp(logN - logK - logRest + float64(k)*math.Log(limit) + float64(m-k)*math.Log1p(-limit))
+		if below > 1-Confidence {
+			return k - 1
+		}
+	}
+	return m - 1
 }
 
 // Decide returns the index of the decided label: ALLOW only when its probability is above the
