@@ -108,12 +108,14 @@ func (s source) number(name string, value float64, format string) cell {
 	return cell{text: strings.ReplaceAll(fmt.Sprintf(format, value), "-0.0000", "0.0000"), number: full}
 }
 
-// optional is number for a value that may be undefined.
-func (s source) optional(name string, value *float64, format string) cell {
+// points is number for a difference of two shares, shown in points of a percent.
+func (s source) points(name string, value *float64) cell {
 	if value == nil {
 		return text("undefined")
 	}
-	return s.number(name, *value, format)
+	c := s.number(name, *value, "%v")
+	c.text = fmt.Sprintf("%+.1f points", 100**value)
+	return c
 }
 
 // percent is number for a share, shown in percent; the recorded value is the share.

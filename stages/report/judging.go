@@ -49,7 +49,7 @@ func addVerdict(d *document, c Config) error {
 	t.row(text("accuracy of the calibrated decision"), s.percent("decision_accuracy", &m.Decision.Accuracy), text(""))
 	blocks := []block{paragraph(s.count("rows", e.N), text(" test rows, judged by the exported file.")), {table: t}}
 	if b, ok := e.Comparisons["base"]; ok {
-		blocks = append(blocks, paragraph(text("Against the untouched base: accuracy "), s.optional("gain_over_base", b.Difference["accuracy"], "%+.3f"),
+		blocks = append(blocks, paragraph(text("Against the untouched base: accuracy "), s.points("gain_over_base", b.Difference["accuracy"]),
 			text(" (McNemar p "), s.number("mcnemar_p_base", b.McNemarP, "%.2g"), text(").")))
 	}
 	d.add("In short", blocks...)
@@ -198,7 +198,7 @@ func comparisonTable(s source, e evalFile) *table {
 			continue
 		}
 		p := "versus_" + other.name + "."
-		t.row(text("%s", other.title), s.optional(p+"accuracy", c.Difference["accuracy"], "%+.3f"), interval(s, p+"accuracy", c.PairedBootstrap["accuracy"]),
+		t.row(text("%s", other.title), s.points(p+"accuracy", c.Difference["accuracy"]), interval(s, p+"accuracy", c.PairedBootstrap["accuracy"]),
 			s.count(p+"only_tuned", c.OnlyBRight), s.count(p+"only_other", c.OnlyARight), s.number(p+"mcnemar_p", c.McNemarP, "%.2g"))
 	}
 	return t
