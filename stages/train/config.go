@@ -87,14 +87,20 @@ func parse(with []byte) (Config, error) {
 		return c, err
 	}
 	if c.Scale == "tiny" {
-		c.Steps, c.Checkpoint.Every = tinySteps, "500ms"
+		c.Checkpoint.Every = "500ms"
 	}
 	return c, nil
 }
 
-// tinySteps takes about nine seconds on two cores with the quickstart's batch: long enough
-// to be killed in the middle of it.
-const tinySteps = 600
+// A tiny run is long enough to be killed in the middle of it, and no longer with a larger
+// model: tinySteps of tinyWork (parameters of the base times tokens of a step, as the
+// quickstart has them) take about 18 seconds of processor time with our own kernels, and
+// a run of more work a step takes fewer steps, but tinyLeast.
+const (
+	tinySteps = 800
+	tinyWork  = 690_000 * 750
+	tinyLeast = 10
+)
 
 // every is the time between two checkpoints.
 func (c Config) every() (time.Duration, error) {
@@ -105,8 +111,13 @@ func (c Config) every() (time.Duration, error) {
 	return d, err
 }
 
-// steps of the run over a dataset of rows.
-func (c Config) steps(rows int) int64 {
+// steps of the run over a dataset of rows with so many tokens in all, on a base of so many
+// parameters.
+func (c Config) steps(rows, tokens int, parameters int64) int64 {
+	if c.Scale == "tiny" {
+		work := float64(parameters) * float64(tokens) / float64(rows) * float64(c.Batch*c.Accumulation)
+		return int64(min(tinySteps, max(tinyLeast, tinySteps*tinyWork/work)))
+	}
 	if c.Steps > 0 {
 		return c.Steps
 	}

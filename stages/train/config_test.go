@@ -31,7 +31,7 @@ func TestConfig_DefaultsAreTheGuides(t *testing.T) {
 		}
 	}
 	// The guide's own figures: 4,999 rows are 938 steps of 16, the first tenth rising.
-	if n := c.steps(4999); n != 938 {
+	if n := c.steps(4999, 4999*50, 4e9); n != 938 {
 		t.Errorf("%d steps, want 938", n)
 	}
 	if s := c.schedule(938); s != (loop.Schedule{Kind: "cosine", Peak: 2e-4, Warmup: 94, Steps: 938}) {
@@ -41,20 +41,23 @@ func TestConfig_DefaultsAreTheGuides(t *testing.T) {
 
 func TestConfig_Steps(t *testing.T) {
 	for _, c := range []struct {
-		with string
-		rows int
-		want int64
+		with       string
+		rows       int
+		parameters int64
+		want       int64
 	}{
-		{`{"batch":4,"accumulation":2,"epochs":1}`, 16, 2},
-		{`{"batch":4,"accumulation":2,"epochs":1}`, 17, 3},
-		{`{"batch":4,"accumulation":2,"epochs":0.5}`, 16, 1},
-		{`{"batch":4,"accumulation":2,"epochs":1}`, 1, 1},
-		{`{"batch":4,"steps":7}`, 1000, 7},
-		{`{"scale":"tiny","steps":7,"checkpoint":{"every":"1h"}}`, 1000, tinySteps},
+		{`{"batch":4,"accumulation":2,"epochs":1}`, 16, 1e6, 2},
+		{`{"batch":4,"accumulation":2,"epochs":1}`, 17, 1e6, 3},
+		{`{"batch":4,"accumulation":2,"epochs":0.5}`, 16, 1e6, 1},
+		{`{"batch":4,"accumulation":2,"epochs":1}`, 1, 1e6, 1},
+		{`{"batch":4,"steps":7}`, 1000, 1e6, 7},
+		{`{"scale":"tiny","batch":16,"accumulation":1,"steps":7,"checkpoint":{"every":"1h"}}`, 1000, 690_000, tinySteps},
+		{`{"scale":"tiny","batch":16,"accumulation":1}`, 1000, 6_900_000, tinySteps / 10},
+		{`{"scale":"tiny"}`, 1000, 4e9, tinyLeast},
 	} {
 		got, err := parse([]byte(c.with))
 		must(t, err)
-		if n := got.steps(c.rows); n != c.want {
+		if n := got.steps(c.rows, c.rows*750/16, c.parameters); n != c.want {
 			t.Errorf("%s on %d rows: %d steps, want %d", c.with, c.rows, n, c.want)
 		}
 		if every, err := got.every(); got.Scale == "tiny" && (err != nil || every != 500*time.Millisecond) {

@@ -116,7 +116,7 @@ func (t *training) newRun(ctx context.Context, a *plugins.Attempt, c Config) (*l
 	if err != nil {
 		return nil, plugins.Errorf(plugins.BadInput, "pet: %w", err)
 	}
-	steps := c.steps(len(t.data.train))
+	steps := c.steps(len(t.data.train), t.data.tokens, t.folder.Config.Parameters())
 	adamw := loop.DefaultAdamW
 	adamw.MaxNorm = c.Clip
 	evals := c.Eval.Every
