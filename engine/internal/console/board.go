@@ -51,7 +51,7 @@ func (b *Board) Apply(e engine.Event) {
 	}
 	switch e.Kind {
 	case engine.StageStarted:
-		*r = row{name: r.name, outcome: "running", reason: e.Reason, attempt: e.Attempt, started: e.Time}
+		*r = row{name: r.name, outcome: "running", reason: oneLine(e.Reason), attempt: e.Attempt, started: e.Time}
 		if e.ResumedFrom != nil {
 			r.from = e.ResumedFrom.Step
 		}
@@ -61,12 +61,12 @@ func (b *Board) Apply(e engine.Event) {
 		r.saved = e.Step
 	case engine.StageEnded:
 		r.outcome, r.elapsed = e.Outcome, e.Elapsed
-		r.reason = e.Reason
+		r.reason = oneLine(e.Reason)
 		switch {
 		case e.Outcome == "interrupted":
 			r.reason = r.savedText()
 		case e.Error != nil:
-			r.reason = e.Error.Message
+			r.reason = oneLine(e.Error.Message)
 		case e.Cause != "":
 			r.reason = "because of " + e.Cause
 		}
@@ -94,10 +94,10 @@ func (r *row) savedText() string {
 
 func (r *row) progress(e engine.Event) {
 	// A new unit is a new phase of the attempt: its rate starts anew.
-	if r.firstTime.IsZero() || e.Unit != r.unit || e.Done < r.done {
+	if r.firstTime.IsZero() || oneLine(e.Unit) != r.unit || e.Done < r.done {
 		r.first, r.firstTime = e.Done, e.Time
 	}
-	r.done, r.total, r.unit, r.message, r.lastTime = e.Done, e.Total, e.Unit, e.Message, e.Time
+	r.done, r.total, r.unit, r.message, r.lastTime = e.Done, e.Total, oneLine(e.Unit), oneLine(e.Message), e.Time
 }
 
 // rate is units per second since the first progress; 0 while unknown.

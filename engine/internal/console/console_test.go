@@ -186,3 +186,34 @@ func TestCutMiddle_KeepsBothEndsInTheWidth(t *testing.T) {
 		}
 	}
 }
+
+func TestPluginsWords_CannotMoveTheCursor(t *testing.T) {
+	const hostile = "one\x1b[2J\rtwo\nthree"
+	events := []engine.Event{
+		{Kind: engine.RunStarted, Run: "r", Stages: []string{"a", "b"}},
+		{Kind: engine.StageStarted, Instance: "a"},
+		{Kind: engine.Progressed, Instance: "a", Done: 1, Total: 2, Unit: hostile, Message: hostile},
+		{Kind: engine.Logged, Instance: "a", Message: hostile, Level: "error"},
+		{Kind: engine.Warned, Instance: "a", Message: hostile},
+		{Kind: engine.StageEnded, Instance: "b", Outcome: "failed", Error: &engine.Failure{Code: "internal", Message: hostile}},
+	}
+	var lines, live strings.Builder
+	plain, board := NewPlain(&lines, Style{}), Board{}
+	table := NewLive(&live, Style{}, func() (int, int) { return 200, 24 })
+	for _, e := range events {
+		plain.Listen(e)
+		board.Apply(e)
+		table.Listen(e)
+	}
+	table.Close()
+	for name, text := range map[string]string{"plain": lines.String(), "live": live.String()} {
+		if strings.Contains(text, "\x1b[2J") || !strings.Contains(text, "one[2Jtwo") {
+			t.Errorf("%s: %q", name, text)
+		}
+	}
+	for _, line := range board.Table(Style{}, 200, 24, time.Time{}) {
+		if strings.ContainsAny(line, "\n\r\x1b") {
+			t.Errorf("a row of several lines: %q", line)
+		}
+	}
+}

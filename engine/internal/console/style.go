@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/rivo/uniseg"
 )
@@ -49,6 +50,20 @@ func outcomeLook(outcome string) (mark, color string) {
 	}
 	return "·", grey
 }
+
+// plainText takes out of a plugin's words what would act on the terminal instead of being read:
+// control characters, escape sequences' first byte among them. Line ends and tabs stay.
+func plainText(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return -1
+		}
+		return r
+	}, text)
+}
+
+// oneLine is plainText for a row of the live table, which counts its lines to erase them.
+func oneLine(text string) string { return strings.Join(strings.Fields(plainText(text)), " ") }
 
 // pad fills text with blanks to a width in terminal cells (Japanese takes two a character).
 func pad(text string, width int) string {
