@@ -43,8 +43,16 @@ func TestFit_RecoversThePlantedTemperature(t *testing.T) {
 	if *r.Decision.FalseAllowRate > 0.01 {
 		t.Errorf("false-allow rate of the decision %v on its own split", *r.Decision.FalseAllowRate)
 	}
-	if i := r.Intervals["nll"]; !(*i.Lo < r.Before.NLL && r.Before.NLL < *i.Hi) {
-		t.Errorf("interval %v…%v does not hold %v", *i.Lo, *i.Hi, r.Before.NLL)
+	for _, c := range []struct {
+		i    metrics.Percentile
+		held float64
+	}{{r.Intervals["nll"], r.Before.NLL}, {r.IntervalsAfter["nll"], r.After.NLL}} {
+		if !(*c.i.Lo < c.held && c.held < *c.i.Hi) {
+			t.Errorf("interval %v…%v does not hold %v", *c.i.Lo, *c.i.Hi, c.held)
+		}
+	}
+	if i := r.IntervalsAfter["nll"]; *i.Hi >= r.Before.NLL {
+		t.Errorf("interval after the temperature ends at %v, not below the %v before it", *i.Hi, r.Before.NLL)
 	}
 }
 

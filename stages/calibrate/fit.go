@@ -54,7 +54,8 @@ func fit(c Config, rows []dataset.Row, scores [][]float64) (Report, error) {
 		Decision: metrics.Classify(dataset.Labels, y, scoring.Decisions(scores, t.T, threshold)),
 	}
 	if c.Resamples > 0 {
-		r.Intervals = set.Bootstrap(metrics.Resamples(len(rows), c.Resamples, bootstrapSeed), c.Bins)
+		resamples := metrics.Resamples(len(rows), c.Resamples, bootstrapSeed)
+		r.Intervals, r.IntervalsAfter = set.Bootstrap(resamples, c.Bins), set.Tempered(t.T).Bootstrap(resamples, c.Bins)
 	}
 	return r, nil
 }

@@ -5,7 +5,6 @@ package calibrate
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 
 	"github.com/so8t/so8t/plugins"
@@ -42,12 +41,14 @@ type Temperature struct {
 
 // Report is calibration.json.
 type Report struct {
-	N             int                           `json:"n"`
-	MaxFalseAllow float64                       `json:"max_false_allow"`
-	Temperature   Temperature                   `json:"temperature"`
-	Before        metrics.Calibration           `json:"before"`
-	After         metrics.Calibration           `json:"after"`
-	Intervals     map[string]metrics.Percentile `json:"intervals"` // before, 95 %
+	N             int                 `json:"n"`
+	MaxFalseAllow float64             `json:"max_false_allow"`
+	Temperature   Temperature         `json:"temperature"`
+	Before        metrics.Calibration `json:"before"`
+	After         metrics.Calibration `json:"after"`
+	// Intervals (95 %) are of Before, IntervalsAfter of After.
+	Intervals      map[string]metrics.Percentile `json:"intervals"`
+	IntervalsAfter map[string]metrics.Percentile `json:"intervals_after"`
 	// Decision on the calibration split itself, with the threshold fitted on it.
 	Decision metrics.Classification `json:"decision"`
 }
@@ -58,7 +59,7 @@ func (Stage) Describe() plugins.Description {
 		return plugins.MetricSpec{Name: name, Help: help, Better: "lower"}
 	}
 	return plugins.Description{
-		Name: "calibrate", Version: "1", Revision: 1, Kind: plugins.KindStage,
+		Name: "calibrate", Version: "1", Revision: 2, Kind: plugins.KindStage,
 		Help: "fits a temperature and a threshold for ALLOW on the calibration split",
 		With: plugins.SchemaOf(Config{}),
 		Outputs: []plugins.Output{
@@ -90,8 +91,11 @@ func (Stage) Check(_ context.Context, req plugins.CheckRequest) (plugins.CheckRe
 			report.Problems = append(report.Problems, plugins.InputProblem("data", err))
 		}
 	}
-	if _, err := os.Stat(c.Model); c.Model != "" && err != nil {
-		report.Problems = append(report.Problems, plugins.InputProblem("model", err))
+	if c.Model != "" {
+		var err error
+		if report.Needs.Memory, err = scoring.Memory(c.Model); err != nil {
+			report.Problems = append(report.Problems, plugins.InputProblem("model", err))
+		}
 	}
 	return report, nil
 }
@@ -126,20 +130,16 @@ func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error
 	if err := jsonfile.Write(filepath.Join(a.OutputDir, "calibration.json"), report); err != nil {
 		return plugins.Result{}, err
 	}
-	return plugins.Result{Metrics: map[string]float64{
+	values := map[string]float64{
 		"temperature": report.Temperature.Temperature, "allow_threshold": report.Temperature.AllowThreshold, "rows": float64(len(rows)),
 		"ece_before": report.Before.ECE, "ece": report.After.ECE, "nll_before": report.Before.NLL, "nll": report.After.NLL,
 		"brier_before": report.Before.Brier, "brier": report.After.Brier,
-		"false_allow_rate": value(report.Decision.FalseAllowRate), "accuracy": report.Decision.Accuracy,
-	}}, nil
-}
-
-// value is 0 for an undefined rate; the report keeps the difference.
-func value(v *float64) float64 {
-	if v == nil {
-		return 0
+		"accuracy": report.Decision.Accuracy,
 	}
-	return *v
+	if rate := report.Decision.FalseAllowRate; rate != nil {
+		values["false_allow_rate"] = *rate
+	}
+	return plugins.Result{Metrics: values}, nil
 }
 
 func score(c Config, rows []dataset.Row, progress func(done int)) ([][]float64, error) {

@@ -38,6 +38,20 @@ func rows(t *testing.T, name string, n int) string {
 	return path
 }
 
+// unlabelled appends a row that only teaches to answer: users' files may hold such.
+func unlabelled(t *testing.T, path string) string {
+	t.Helper()
+	all, err := dataset.ReadFile(path, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all = append(all, dataset.Row{ID: "plain", Messages: []chat.Message{{Role: "user", Content: "港とは。"}, {Role: "assistant", Content: "船の着く所。"}}})
+	if err := dataset.WriteFile(path, all); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 func gates(t *testing.T) string {
 	t.Helper()
 	r := rand.New(rand.NewPCG(1, 1))
@@ -91,7 +105,7 @@ func TestRun_MetricsFollowFromPredictions(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, result := run(t, map[string]any{
-		"model": model, "base": model, "adapter": gates(t), "data": rows(t, "test", 30), "train": rows(t, "train", 60),
+		"model": model, "base": model, "adapter": gates(t), "data": rows(t, "test", 30), "train": unlabelled(t, rows(t, "train", 60)),
 		"temperature": temperature, "generate": 3, "max_new": 8, "long": 1, "long_tokens": 24, "resamples": 50,
 	})
 	all := readPredictions(t, out)
@@ -181,5 +195,19 @@ func TestCheck_SaysWhatIsWrong(t *testing.T) {
 	}
 	if fields["model"] == "" || fields["adapter"] == "" {
 		t.Errorf("problems %v", fields)
+	}
+}
+
+func TestCheck_AsksForTheMemoryOfTheModel(t *testing.T) {
+	report, err := Stage{}.Check(t.Context(), plugins.CheckRequest{With: fmt.Appendf(nil, `{"model":%q,"data":%q}`, model, rows(t, "test", 3))})
+	if err != nil || len(report.Problems) > 0 {
+		t.Fatal(report.Problems, err)
+	}
+	info, err := os.Stat(filepath.Join(model, "model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Needs.Memory < info.Size() {
+		t.Errorf("needs %d bytes of memory for weights of %d", report.Needs.Memory, info.Size())
 	}
 }

@@ -37,6 +37,8 @@ func (r *Report) flat(s speeds) map[string]float64 {
 	}
 	if r.Generated > 0 {
 		out["output_agreement"] = float64(r.Agree) / float64(r.Generated)
+	}
+	if s.decode > 0 {
 		out["decode_tokens_per_second"] = s.decode
 	}
 	if n := len(r.Longform); n > 0 {

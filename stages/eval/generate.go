@@ -14,23 +14,23 @@ func (e *evaluation) generate(ctx context.Context, j *scoring.Judge, out *judged
 	for i := range index {
 		index[i] = i
 	}
-	start := time.Now()
 	answered := pick(index, e.c.Generate)
-	answers, tokens, err := e.answers(ctx, j, answered, phi3.Generation{MaxNew: e.c.MaxNew, Stop: j.Template().Stop()})
+	answers, short, err := e.answers(ctx, j, answered, phi3.Generation{MaxNew: e.c.MaxNew, Stop: j.Template().Stop()})
 	if err != nil {
 		return err
 	}
 	for k, i := range answered {
 		out.outputs[i] = answers[k]
 	}
-	long, more, err := e.answers(ctx, j, pick(index, e.c.Long), phi3.Generation{MaxNew: e.c.LongTokens})
+	long, rate, err := e.answers(ctx, j, pick(index, e.c.Long), phi3.Generation{MaxNew: e.c.LongTokens})
 	if err != nil {
 		return err
 	}
 	out.long = long
-	if tokens += more; tokens > 0 {
-		e.speed.decode = float64(tokens) / time.Since(start).Seconds()
+	if rate == 0 {
+		rate = short
 	}
+	e.speed.decode = rate
 	return nil
 }
 
@@ -42,8 +42,10 @@ func pick(rows []int, n int) []int {
 	return spread(rows, n)
 }
 
-// answers continues the prompts of rows and returns the texts and the number of tokens in them.
-func (e *evaluation) answers(ctx context.Context, j *scoring.Judge, rows []int, g phi3.Generation) ([]string, int, error) {
+// answers continues the prompts of rows and returns the texts and how many tokens a second were
+// generated once the first prompts had been read; 0 when there were none. The long answers have
+// all their prompts read by then; among many short ones further prompts are read in between.
+func (e *evaluation) answers(ctx context.Context, j *scoring.Judge, rows []int, g phi3.Generation) ([]string, float64, error) {
 	prompts := make([][]int32, len(rows))
 	for k, i := range rows {
 		prompt, err := j.Template().Prompt(e.rows[i].Prompt())
@@ -52,14 +54,24 @@ func (e *evaluation) answers(ctx context.Context, j *scoring.Judge, rows []int, 
 		}
 		prompts[k] = prompt
 	}
-	ids, _, err := j.Runner().GenerateMany(ctx, prompts, g, func(done int) { e.a.Progress(int64(done), int64(len(rows)), "answer") })
+	var began time.Time
+	ids, _, err := j.Runner().GenerateMany(ctx, prompts, g, func(done int) {
+		if began.IsZero() {
+			began = time.Now()
+		}
+		e.a.Progress(int64(done), int64(len(rows)), "answer")
+	})
 	if err != nil {
 		return nil, 0, err
 	}
-	texts, tokens := make([]string, len(ids)), 0
+	took := time.Since(began).Seconds()
+	texts, tokens := make([]string, len(ids)), -len(ids) // the first token came with the prompt
 	for k := range ids {
 		texts[k] = j.Template().Tokenizer().DecodeSkipSpecial(ids[k])
 		tokens += len(ids[k])
 	}
-	return texts, tokens, nil
+	if tokens <= 0 || took <= 0 {
+		return texts, 0, nil
+	}
+	return texts, float64(tokens) / took, nil
 }

@@ -1,6 +1,8 @@
 package eval
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/so8t/so8t/stages/internal/dataset"
@@ -34,9 +36,11 @@ type Report struct {
 type ModelReport struct {
 	metrics.Classification
 	metrics.Calibration
-	After     metrics.Calibration           `json:"after"`
-	Decision  metrics.Classification        `json:"decision"`
-	Intervals map[string]metrics.Percentile `json:"intervals,omitempty"`
+	After    metrics.Calibration    `json:"after"`
+	Decision metrics.Classification `json:"decision"`
+	// Intervals are at temperature 1, IntervalsAfter at the fitted one.
+	Intervals      map[string]metrics.Percentile `json:"intervals,omitempty"`
+	IntervalsAfter map[string]metrics.Percentile `json:"intervals_after,omitempty"`
 }
 
 // Baseline is a classifier that is no language model.
@@ -71,6 +75,7 @@ func (r *Report) add(name string, j judged) error {
 	}
 	if len(resamples) > 0 {
 		m.Intervals = set.Bootstrap(resamples, e.c.Bins)
+		m.IntervalsAfter = set.Tempered(e.calibrate.Temperature).Bootstrap(resamples, e.c.Bins)
 	}
 	r.Models[name] = m
 	r.predictions[name] = set.Predictions()
@@ -108,9 +113,18 @@ func (r *Report) addBaselines() error {
 	if e.c.Train == "" {
 		return nil
 	}
-	rows, err := dataset.ReadFile(e.c.Train, true)
+	rows, err := dataset.ReadFile(e.c.Train, false)
 	if err != nil {
 		return err
+	}
+	rows = slices.DeleteFunc(rows, func(r dataset.Row) bool { return r.Label == "" }) // those only teach to answer
+	if len(rows) == 0 {
+		return nil
+	}
+	for _, r := range rows {
+		if !slices.Contains(dataset.Labels, r.Label) {
+			return fmt.Errorf("%s: row %q: label %q is none of %s", e.c.Train, r.ID, r.Label, strings.Join(dataset.Labels, " "))
+		}
 	}
 	y, counts := labelIndices(rows), make([]int, len(dataset.Labels))
 	texts := make([]string, len(rows))

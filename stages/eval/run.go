@@ -172,10 +172,11 @@ func (e *evaluation) judge(ctx context.Context, name, path string, adapter *so8t
 	if out.scores, err = j.Scores(e.rows, progress); err != nil {
 		return judged{}, err
 	}
+	took := time.Since(start)
 	out.outputs = make([]string, len(e.rows))
 	if name != tuned {
 		return out, nil
 	}
-	e.speed.prefill = float64(scoring.Tokens(j, e.rows)) / time.Since(start).Seconds()
+	e.speed.prefill = float64(scoring.Tokens(j, e.rows)) / took.Seconds()
 	return out, e.generate(ctx, j, &out)
 }

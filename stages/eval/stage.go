@@ -10,6 +10,7 @@ import (
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/compute"
 	"github.com/so8t/so8t/stages/internal/dataset"
+	"github.com/so8t/so8t/stages/internal/scoring"
 	"github.com/so8t/so8t/stages/internal/so8t"
 )
 
@@ -46,7 +47,7 @@ const (
 // Describe says what the stage is.
 func (Stage) Describe() plugins.Description {
 	return plugins.Description{
-		Name: "eval", Version: "1", Revision: 1, Kind: plugins.KindStage,
+		Name: "eval", Version: "1", Revision: 2, Kind: plugins.KindStage,
 		Help: "measures the exported model on the test split beside its base and simple baselines",
 		With: plugins.SchemaOf(Config{}),
 		Outputs: []plugins.Output{
@@ -79,8 +80,8 @@ func metricSpecs() []plugins.MetricSpec {
 		plugins.MetricSpec{Name: "mcnemar_p_nogate", Help: "tuned against the same without gates"},
 		plugins.MetricSpec{Name: "output_agreement", Help: "share of generated answers whose label is the scored one", Better: "higher"},
 		plugins.MetricSpec{Name: "oscillation_rate", Help: "share of long answers that run in circles", Better: "lower"},
-		plugins.MetricSpec{Name: "prefill_tokens_per_second", Better: "higher"},
-		plugins.MetricSpec{Name: "decode_tokens_per_second", Better: "higher"},
+		plugins.MetricSpec{Name: "prefill_tokens_per_second", Help: "tokens read while scoring, prompts and label lines", Better: "higher"},
+		plugins.MetricSpec{Name: "decode_tokens_per_second", Help: "tokens generated after the prompts were read, answers side by side", Better: "higher"},
 	)
 }
 
@@ -102,11 +103,17 @@ func (Stage) Check(_ context.Context, req plugins.CheckRequest) (plugins.CheckRe
 		}
 	}
 	rows := func(path string) error { _, err := dataset.ReadFile(path, true); return err }
+	learnt := func(path string) error { _, err := dataset.ReadFile(path, false); return err }
+	opens := func(path string) error {
+		need, err := scoring.Memory(path)
+		report.Needs.Memory = max(report.Needs.Memory, need) // one model is held at a time
+		return err
+	}
 	there := func(path string) error { _, err := os.Stat(path); return err }
 	look("data", c.Data, rows)
-	look("train", c.Train, rows)
-	look("model", c.Model, there)
-	look("base", c.Base, there)
+	look("train", c.Train, learnt)
+	look("model", c.Model, opens)
+	look("base", c.Base, opens)
 	look("adapter", c.Adapter, func(path string) error { _, err := so8t.ReadAdapter(path); return err })
 	look("temperature", c.Temperature, there)
 	if c.Adapter != "" && c.Base == "" && !pending(req, "base") {

@@ -46,15 +46,11 @@ const room = 64 << 20
 
 // needs computes memory and disk from the model's shapes.
 func (k *checker) needs(c Config, m *phi3.Config, d data) {
-	native := 4 // other types than bf16 are widened
-	if m.DType == "bfloat16" {
-		native = 2
-	}
 	longest := c.Length
 	if d.longest > 0 {
 		longest = d.longest
 	}
-	plan := m.PlanTraining(phi3.Storage(c.Storage), native, c.adapter(), c.Batch*longest, c.Recompute)
+	plan := m.PlanTraining(phi3.Storage(c.Storage), m.NativeBytes(), c.adapter(), c.Batch*longest, c.Recompute)
 	k.report.Needs.Memory = plan.Total() + room
 	// Value, two moments and the best of each parameter: in the checkpoints that are kept
 	// and in the one being written.

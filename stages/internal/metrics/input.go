@@ -122,6 +122,13 @@ func (s *Set) probabilities(temperature float64) (p [][]float64, logp []float64)
 	return p, logp
 }
 
+// Tempered is the same set with its probabilities at a temperature; what is predicted stays.
+func (s *Set) Tempered(temperature float64) *Set {
+	t := *s
+	t.p, t.logp = s.probabilities(temperature)
+	return &t
+}
+
 // Softmax returns e_k/Σe with e = exp(z/T − max).
 func Softmax(z []float64, temperature float64) []float64 {
 	p := make([]float64, len(z))

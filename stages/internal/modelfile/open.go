@@ -74,5 +74,14 @@ func fromGGUF(file *ggufio.File) (*Model, error) {
 	return &Model{config, source, template, file.Close}, nil
 }
 
+// NativeBytes is how many bytes phi3.StoreNative holds a weight in: bf16 of a folder is used as
+// it is, anything else as float32.
+func (m *Model) NativeBytes() int {
+	if _, folder := m.Source.(*phi3.Folder); folder {
+		return m.Config.NativeBytes()
+	}
+	return 4
+}
+
 // Close closes the files.
 func (m *Model) Close() error { return m.close() }

@@ -52,6 +52,15 @@ func (c *Config) WeightBytes(store Storage, native int) (total int64) {
 	return total
 }
 
+// NativeBytes is how many bytes StoreNative holds a weight of a folder in: bf16 is used as it
+// is, anything else is widened.
+func (c *Config) NativeBytes() int {
+	if c.DType == "bfloat16" {
+		return 2
+	}
+	return 4
+}
+
 // FileBytes is the size of the model's tensors in a file of elements of width bytes.
 func (c *Config) FileBytes(width int) int64 { return c.Parameters() * int64(width) }
 
@@ -73,6 +82,12 @@ func (c *Config) PlanPretraining(tokens int, recompute bool) MemoryPlan {
 	p.Activations = c.activationBytes(AdapterOptions{}, tokens, recompute)
 	p.Head = 4*int64(min(tokens, headChunkRows))*int64(c.Vocab) + 4*int64(c.Vocab)*int64(c.Hidden)
 	return p
+}
+
+// PlanScoring estimates Runner.Score and GenerateMany on weights of native bytes each.
+func (c *Config) PlanScoring(native int) MemoryPlan {
+	layer := c.activationBytes(AdapterOptions{}, scoreTokens, true) - 4*scoreTokens*int64(c.Layers*c.Hidden) // no layer's input is kept
+	return MemoryPlan{Weights: c.WeightBytes(StoreNative, native), Activations: layer, Head: 4 * headChunkRows * int64(c.Vocab)}
 }
 
 // activationBytes follows block: what each operator keeps per token, in f32.

@@ -53,6 +53,16 @@ func (j *Judge) load(be backend.Backend, adapter *so8t.Adapter, maxLen int) erro
 	return err
 }
 
+// Memory opens the model at path and returns what a Judge of it takes, in bytes.
+func Memory(path string) (int64, error) {
+	m, err := modelfile.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer m.Close()
+	return m.Config.PlanScoring(m.NativeBytes()).Total() + 64<<20, nil // and code, heap, the rows
+}
+
 // Close gives the model back.
 func (j *Judge) Close() error {
 	if j.runner != nil {
