@@ -16,7 +16,7 @@ import (
 type Severity string
 
 const (
-	Note   Severity = "note"   // a leftover of a crash; nothing is lost
+	Note   Severity = "note"   // a leftover of a crash, or gone and not counted on any more
 	Damage Severity = "damage" // something that was finished is not what it was
 )
 
@@ -69,6 +69,8 @@ type checker struct {
 const (
 	repairRebuild = "move it aside and rebuild it from the runs' journals"
 	repairJournal = "move it aside, keep its good lines and add the database's records"
+	repairRun     = "make it anew with a journal of the database's records, and forget its outputs; its stages run again when they are needed"
+	repairForget  = "forget them"
 	repairAside   = "move it aside; the stage runs again when it is needed"
 )
 

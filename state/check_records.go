@@ -77,6 +77,7 @@ func (c *checker) folders(ctx context.Context, all *allRecords) error {
 		return err
 	}
 	known := map[string]bool{}
+	reusable := all.reusable()
 	for _, r := range all.runs {
 		known[r.ID] = true
 		if _, alive, err := Query(c.store.dir, r.ID); err != nil {
@@ -85,7 +86,7 @@ func (c *checker) folders(ctx context.Context, all *allRecords) error {
 			continue
 		}
 		if !slices.Contains(ids, r.ID) {
-			c.add(Damage, CodeRunMissing, RunDir(c.store.dir, r.ID), "", "the folder of run %s is missing, and with it its outputs", r.ID)
+			c.add(Damage, CodeRunMissing, RunDir(c.store.dir, r.ID), repairRun, "the folder of run %s is missing, and with it its outputs", r.ID)
 			continue
 		}
 		if r.State == RunRunning {
@@ -94,7 +95,7 @@ func (c *checker) folders(ctx context.Context, all *allRecords) error {
 		if _, err := os.Stat(JournalPath(c.store.dir, r.ID)); errors.Is(err, fs.ErrNotExist) {
 			c.add(Damage, CodeJournalMissing, JournalPath(c.store.dir, r.ID), repairJournal, "the journal of run %s is missing: the database cannot be rebuilt without it", r.ID)
 		}
-		if err := c.runAttempts(ctx, r.ID, all); err != nil {
+		if err := c.runAttempts(ctx, r.ID, all, reusable); err != nil {
 			return err
 		}
 	}
@@ -110,8 +111,23 @@ func (c *checker) folders(ctx context.Context, all *allRecords) error {
 	return nil
 }
 
+// attemptID names an attempt.
+type attemptID struct {
+	run, instance string
+	number        int
+}
+
+// reusable are the attempts whose outputs the cache offers.
+func (all *allRecords) reusable() map[attemptID]bool {
+	ids := make(map[attemptID]bool, len(all.cache))
+	for _, e := range all.cache {
+		ids[attemptID{e.Run, e.Instance, e.Attempt}] = true
+	}
+	return ids
+}
+
 // runAttempts compares one run's attempts with their folders.
-func (c *checker) runAttempts(ctx context.Context, run string, all *allRecords) error {
+func (c *checker) runAttempts(ctx context.Context, run string, all *allRecords, reusable map[attemptID]bool) error {
 	expected := map[string]bool{}
 	for _, a := range all.attempts {
 		if a.Run != run {
@@ -122,7 +138,7 @@ func (c *checker) runAttempts(ctx context.Context, run string, all *allRecords) 
 		}
 		folder := AttemptDir(c.store.dir, run, a.Instance, a.Number)
 		expected[folder] = true
-		c.attempt(a, folder)
+		c.attempt(a, folder, reusable[attemptID{a.Run, a.Instance, a.Number}])
 	}
 	stages, err := os.ReadDir(filepath.Join(RunDir(c.store.dir, run), stagesName))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -147,14 +163,15 @@ func (c *checker) runAttempts(ctx context.Context, run string, all *allRecords) 
 	return nil
 }
 
-func (c *checker) attempt(a Attempt, folder string) {
+func (c *checker) attempt(a Attempt, folder string, reusable bool) {
 	if a.Outcome == Succeeded {
 		if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
-			severity := Damage
-			if _, err := os.Stat(folder + ".damaged-1"); err == nil {
-				severity = Note // a repair moved it, and there is nothing more to mend
+			severity, repair := Damage, repairForget
+			if _, err := os.Stat(folder + ".damaged-1"); err == nil || !reusable {
+				// A repair moved or forgot it, or the work was done again: nothing is to be mended.
+				severity, repair = Note, ""
 			}
-			c.add(severity, CodeAttemptMissing, folder, "", "the outputs of stage %q (run %s, attempt %d) are missing; the stage runs again when they are needed", a.Instance, a.Run, a.Number)
+			c.add(severity, CodeAttemptMissing, folder, repair, "the outputs of stage %q (run %s, attempt %d) are missing; the stage runs again when they are needed", a.Instance, a.Run, a.Number)
 			return
 		}
 		if c.opts.VerifyAttempt != nil {
@@ -187,17 +204,13 @@ func (c *checker) agreement(all *allRecords) {
 			c.add(Damage, CodeRecords, path, repairRebuild, "run %s has no plan", r.ID)
 		}
 	}
-	type id struct {
-		run, instance string
-		number        int
-	}
-	attempts := map[id]Attempt{}
+	attempts := map[attemptID]Attempt{}
 	for _, a := range all.attempts {
-		attempts[id{a.Run, a.Instance, a.Number}] = a
+		attempts[attemptID{a.Run, a.Instance, a.Number}] = a
 		if r, ok := runs[a.Run]; !ok || a.Epoch > r.Epoch {
 			c.add(Damage, CodeRecords, path, repairRebuild, "attempt %d of stage %q belongs to no epoch of run %q", a.Number, a.Instance, a.Run)
 		}
-		if _, ok := attempts[id{a.Run, a.Instance, a.Number - 1}]; a.Number > 1 && !ok {
+		if _, ok := attempts[attemptID{a.Run, a.Instance, a.Number - 1}]; a.Number > 1 && !ok {
 			c.add(Damage, CodeRecords, path, repairRebuild, "attempt %d of stage %q of run %s has none before it", a.Number, a.Instance, a.Run)
 		}
 	}
@@ -207,7 +220,7 @@ func (c *checker) agreement(all *allRecords) {
 		}
 	}
 	for _, e := range all.cache {
-		if a := attempts[id{e.Run, e.Instance, e.Attempt}]; a.Outcome != Succeeded || a.Fingerprint != e.Fingerprint {
+		if a := attempts[attemptID{e.Run, e.Instance, e.Attempt}]; a.Outcome != Succeeded || a.Fingerprint != e.Fingerprint {
 			c.add(Damage, CodeRecords, path, repairRebuild, "cache entry of stage %q points at attempt %d of run %s, which did not succeed with its fingerprint", e.Instance, e.Attempt, e.Run)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 // TestCheckTellsLeftoversFromDamage: each thing that can lie about, alone, with the
 // severity and the code it has.
 func TestCheckTellsLeftoversFromDamage(t *testing.T) {
-	const run = "20260102-030400-aaaaa"
+	const run = "20260102-030402-aaaaa" // the last, whose outputs the cache offers
 	done := func(dir string) string { return AttemptDir(dir, run, "stage00", 1) }
 	verify := func(folder string) error {
 		if _, err := os.Stat(filepath.Join(folder, "bad")); err == nil {
@@ -35,6 +35,7 @@ func TestCheckTellsLeftoversFromDamage(t *testing.T) {
 		"half-made database":   {func(dir string) error { return write(filepath.Join(dir, databaseName+".new")) }, Note, CodeDatabaseNew},
 		"database moved aside": {func(dir string) error { return write(filepath.Join(dir, databaseName+".damaged-1")) }, Note, CodeDatabaseAside},
 		"outputs lost":         {func(dir string) error { return os.RemoveAll(done(dir)) }, Damage, CodeAttemptMissing},
+		"outputs made again":   {func(dir string) error { return os.RemoveAll(AttemptDir(dir, "20260102-030400-aaaaa", "stage00", 1)) }, Note, CodeAttemptMissing},
 		"outputs changed":      {func(dir string) error { return write(filepath.Join(done(dir), "bad")) }, Damage, CodeAttemptDamaged},
 		"run's folder lost":    {func(dir string) error { return os.RemoveAll(RunDir(dir, run)) }, Damage, CodeRunMissing},
 		"journal lost":         {func(dir string) error { return os.Remove(JournalPath(dir, run)) }, Damage, CodeJournalMissing},
@@ -145,4 +146,73 @@ func TestNewerSchemaIsNoDamage(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
+}
+
+// TestRepairForgetsLostOutputs: what somebody deleted is damage until it is repaired or made
+// again, not for ever; what is left of the cache stays, also in the journals.
+func TestRepairForgetsLostOutputs(t *testing.T) {
+	const run = "20260102-030402-aaaaa"
+	for name, c := range map[string]struct {
+		lost  func(dir string) string
+		stays int // entries of the cache
+	}{
+		"an attempt": {func(dir string) string { return AttemptDir(dir, run, "stage00", 1) }, -1},
+		"a run":      {func(dir string) string { return RunDir(dir, run) }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, _ := filledState(t)
+			before := cachedBy(t, dir, run)
+			if before < 2 {
+				t.Fatalf("the cache has %d entries of the run", before)
+			}
+			if err := os.RemoveAll(c.lost(dir)); err != nil {
+				t.Fatal(err)
+			}
+			want := c.stays
+			if want < 0 {
+				want = before - 1
+			}
+			done, err := Repair(context.Background(), dir, check(t, dir, CheckOptions{}))
+			if err != nil || len(done) == 0 {
+				t.Fatalf("%q, %v", done, err)
+			}
+			for _, f := range check(t, dir, CheckOptions{}) {
+				if f.Severity == Damage {
+					t.Errorf("still damage after the repair: %+v", f)
+				}
+			}
+			if got := cachedBy(t, dir, run); got != want {
+				t.Errorf("%d entries of the run are left, want %d", got, want)
+			}
+			if err := Rebuild(context.Background(), dir); err != nil {
+				t.Fatal(err)
+			}
+			if got := cachedBy(t, dir, run); got != want {
+				t.Errorf("%d entries of the run come back from the journals, want %d", got, want)
+			}
+		})
+	}
+}
+
+// cachedBy counts the entries of the cache that a run made.
+func cachedBy(t *testing.T, dir, run string) (n int) {
+	t.Helper()
+	err := withStore(dir, func(s *Store) error {
+		return s.View(context.Background(), func(tx *Tx) error {
+			all, err := readAll(tx)
+			if err != nil {
+				return err
+			}
+			for _, e := range all.cache {
+				if e.Run == run {
+					n++
+				}
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }

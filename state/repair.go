@@ -17,7 +17,8 @@ func Repair(ctx context.Context, dir string, findings []Finding) ([]string, erro
 		return nil, fmt.Errorf("repairing: %w", err)
 	}
 	var done []string
-	var journals []string // of runs whose journal has lost lines
+	var journals []string     // of runs whose journal has lost lines
+	lost := map[string]bool{} // folders, of runs and of attempts, that are not there
 	rebuild := false
 	for _, f := range findings {
 		if f.Severity != Damage || f.Repair == "" {
@@ -36,6 +37,11 @@ func Repair(ctx context.Context, dir string, findings []Finding) ([]string, erro
 				done = append(done, fmt.Sprintf("%s: moved to %s, its good lines kept", f.Path, filepath.Base(aside)))
 			}
 			journals = append(journals, filepath.Base(filepath.Dir(path)))
+		case repairRun:
+			journals = append(journals, filepath.Base(path))
+			lost[path] = true
+		case repairForget:
+			lost[path] = true
 		case repairAside:
 			aside, err := moveAside(path)
 			if err != nil {
@@ -58,7 +64,41 @@ func Repair(ctx context.Context, dir string, findings []Finding) ([]string, erro
 		}
 		done = append(done, "journals: completed with the database's records")
 	}
+	if len(lost) > 0 {
+		n, err := forget(ctx, dir, lost)
+		if err != nil {
+			return done, fmt.Errorf("forgetting lost outputs: %w", err)
+		}
+		done = append(done, fmt.Sprintf("cache: outputs of %d stages are lost and forgotten", n))
+	}
 	return done, nil
+}
+
+// forget takes out of the cache what lay in folders that are not there, and says how many
+// entries that were.
+func forget(ctx context.Context, dir string, lost map[string]bool) (n int, err error) {
+	s, err := Open(dir, Options{})
+	if err != nil {
+		return 0, err
+	}
+	defer s.Close()
+	err = s.Update(ctx, func(t *Tx) error {
+		all, err := readAll(t)
+		if err != nil {
+			return err
+		}
+		for _, e := range all.cache {
+			if !lost[RunDir(dir, e.Run)] && !lost[AttemptDir(dir, e.Run, e.Instance, e.Attempt)] {
+				continue
+			}
+			n++
+			if err := t.DropCache(e.Run, e.Fingerprint); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return n, err
 }
 
 // keepGoodLines moves a journal aside and puts one with its good lines in its place.
@@ -70,11 +110,10 @@ func keepGoodLines(path string) (aside string, err error) {
 	if err != nil {
 		return "", err
 	}
-	defer in.Close()
 	temp := path + ".new"
 	out, err := os.Create(temp)
 	if err != nil {
-		return "", err
+		return "", errors.Join(err, in.Close())
 	}
 	_, err = scanJournal(in, 0, func(l journalLine) error {
 		line, err := encodeLine(l)
@@ -83,7 +122,8 @@ func keepGoodLines(path string) (aside string, err error) {
 		}
 		return err
 	})
-	if err = errors.Join(err, out.Sync(), out.Close()); err != nil {
+	// Both are closed before they are renamed: Windows renames no file that is open.
+	if err = errors.Join(err, out.Sync(), out.Close(), in.Close()); err != nil {
 		return "", err
 	}
 	if aside, err = moveAside(path); err != nil {

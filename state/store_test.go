@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -274,4 +276,17 @@ func BenchmarkLarge(b *testing.B) {
 			update(b, s, func(tx *Tx) error { return tx.PutAttempt(a) })
 		}
 	})
+}
+
+func TestOpenErrorTellsScarcityFromDamage(t *testing.T) {
+	for err, damage := range map[error]bool{
+		syscall.ENOMEM: false, // of mmap, as bbolt hands it on
+		&fs.PathError{Op: "open", Path: "state.db", Err: syscall.EMFILE}: false,
+		errors.New("invalid database"):                                   true,
+	} {
+		got := openError("state.db", err)
+		if errors.Is(got, ErrDamaged) != damage || !damage && !errors.Is(got, err) {
+			t.Errorf("%v became %v", err, got)
+		}
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"syscall"
 
 	"go.etcd.io/bbolt"
 	bbolterrors "go.etcd.io/bbolt/errors"
@@ -188,12 +189,22 @@ func openDatabase(ctx context.Context, path string, write bool) (*database, erro
 			// bbolt panicked and keeps the file, and with it its lock, open.
 			unlockAndClose(db.file)
 		}
-		var pathErr *fs.PathError
-		if isDamaged(err) || errors.As(err, &pathErr) {
-			return nil, err
-		}
-		return nil, &DamagedError{Path: path, Reason: err.Error()}
+		return nil, openError(path, err)
 	}
+}
+
+// openError tells what the system refuses (no memory to map the file, no descriptor left) from
+// what bbolt cannot make sense of: only the latter is damage.
+func openError(path string, err error) error {
+	var pathErr *fs.PathError
+	var number syscall.Errno
+	switch {
+	case isDamaged(err), errors.As(err, &pathErr):
+		return err
+	case errors.As(err, &number):
+		return fmt.Errorf("opening state %q: %w", path, err)
+	}
+	return &DamagedError{Path: path, Reason: err.Error()}
 }
 
 // close closes the file. After damage bbolt may still hold its own mutexes, and its
