@@ -2,6 +2,7 @@ package bake
 
 import (
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -163,5 +164,25 @@ func TestRun_RefusesAnAdapterOfAnotherModel(t *testing.T) {
 	_, err = Stage{}.Run(t.Context(), &plugins.Attempt{With: with, OutputDir: t.TempDir()})
 	if plugins.CodeOf(err) != plugins.BadInput {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestCheck_AsksForWhatItWrites(t *testing.T) {
+	folder, err := phi3.OpenFolder(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	for dtype, width := range map[string]int64{"float32": 4, "bfloat16": 2} {
+		report, err := Stage{}.Check(t.Context(), plugins.CheckRequest{With: fmt.Appendf(nil, `{"base":%q,"dtype":%q}`, base, dtype)})
+		if err != nil || len(report.Problems) > 0 {
+			t.Fatal(report.Problems, err)
+		}
+		if want := width * folder.Config.Parameters(); report.Needs.Disk != want {
+			t.Errorf("%s: needs %d bytes of disk, writes %d", dtype, report.Needs.Disk, want)
+		}
+		if report.Needs.Memory < folder.Config.Parameters()*2 {
+			t.Errorf("%s: needs %d bytes of memory", dtype, report.Needs.Memory)
+		}
 	}
 }

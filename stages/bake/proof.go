@@ -54,6 +54,21 @@ func prompts(template *chat.Template, c *phi3.Config) [][]int32 {
 	return all
 }
 
+// proofBytes is about the memory that prove takes: what can be merged as float32, the rest as it
+// is, the logits of three models, and room for code and heap.
+func proofBytes(c *phi3.Config) int64 {
+	const positions = 2 * randomPrompts * randomLength // the sentences have about as many
+	total := 3*4*positions*int64(c.Vocab) + 64<<20
+	for _, t := range c.Tensors() {
+		width := c.NativeBytes()
+		if t.Role == phi3.RoleLinear {
+			width = 4
+		}
+		total += int64(width) * int64(t.Len())
+	}
+	return total
+}
+
 // prove compares the adapter applied beside the base with the merged weights.
 func prove(be backend.Backend, folder *phi3.Folder, adapter *so8t.Adapter, merged phi3.Source, prompts [][]int32) (Proof, error) {
 	longest, positions := 0, 0
@@ -61,18 +76,15 @@ func prove(be backend.Backend, folder *phi3.Folder, adapter *so8t.Adapter, merge
 		longest = max(longest, len(p))
 		positions += len(p)
 	}
-	trained, err := logits(be, folder.Config, folder, adapter, longest, prompts)
+	before, err := logits(be, folder.Config, folder, []*so8t.Adapter{adapter, nil}, longest, prompts)
 	if err != nil {
-		return Proof{}, fmt.Errorf("computing the logits of the trained model: %w", err)
+		return Proof{}, fmt.Errorf("computing the logits of the trained model and its base: %w", err)
 	}
-	bare, err := logits(be, folder.Config, folder, nil, longest, prompts)
-	if err != nil {
-		return Proof{}, fmt.Errorf("computing the logits of the base: %w", err)
-	}
-	baked, err := logits(be, folder.Config, merged, nil, longest, prompts)
+	after, err := logits(be, folder.Config, merged, []*so8t.Adapter{nil}, longest, prompts)
 	if err != nil {
 		return Proof{}, fmt.Errorf("computing the logits of the baked model: %w", err)
 	}
+	trained, bare, baked := before[0], before[1], after[0]
 	p := Proof{Prompts: len(prompts), Positions: positions}
 	low, high := math.Inf(1), math.Inf(-1)
 	for i, v := range trained {
@@ -94,8 +106,10 @@ func prove(be backend.Backend, folder *phi3.Folder, adapter *so8t.Adapter, merge
 	return p, nil
 }
 
-func logits(be backend.Backend, c *phi3.Config, source phi3.Source, adapter *so8t.Adapter, longest int, prompts [][]int32) ([]float32, error) {
-	weights, err := phi3.Load(c, source, phi3.StoreF32)
+// logits returns those of one set of weights with each of the adapters beside it. What of the
+// source needs no change is used where it lies.
+func logits(be backend.Backend, c *phi3.Config, source phi3.Source, adapters []*so8t.Adapter, longest int, prompts [][]int32) ([][]float32, error) {
+	weights, err := phi3.Load(c, source, phi3.StoreNative)
 	if err != nil {
 		return nil, err
 	}
@@ -104,10 +118,17 @@ func logits(be backend.Backend, c *phi3.Config, source phi3.Source, adapter *so8
 		return nil, err
 	}
 	defer base.Release()
-	runner, err := phi3.NewRunner(base, adapter)
-	if err != nil {
-		return nil, err
+	all := make([][]float32, len(adapters))
+	for i, adapter := range adapters {
+		runner, err := phi3.NewRunner(base, adapter)
+		if err != nil {
+			return nil, err
+		}
+		all[i], err = runner.Logits(prompts...)
+		runner.Release()
+		if err != nil {
+			return nil, err
+		}
 	}
-	defer runner.Release()
-	return runner.Logits(prompts...)
+	return all, nil
 }

@@ -5,6 +5,7 @@ package bake
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 
 	"github.com/so8t/so8t/plugins"
@@ -28,6 +29,14 @@ type Config struct {
 	Tolerance float64 `json:"tolerance" default:"1e-4" exmin:"0" help:"largest difference of logits between gated and baked model, as a share of their range"`
 	Backend   string  `json:"backend" default:"auto" enum:"auto,cpu,cuda" help:"what computes the proof"`
 	Threads   int     `json:"threads" default:"0" min:"0" help:"0: one for each core"`
+}
+
+// dtype is the type of the written weights.
+func (c Config) dtype(m *phi3.Config) string {
+	if c.DType == "auto" {
+		return m.DType
+	}
+	return c.DType
 }
 
 // Describe says what the stage is.
@@ -61,7 +70,14 @@ func (Stage) Check(_ context.Context, req plugins.CheckRequest) (plugins.CheckRe
 	compute.Check(&report, c.Backend, c.Threads)
 	if c.Base != "" {
 		if folder, err := phi3.OpenFolder(c.Base); err == nil {
-			report.Needs.Disk = folder.Config.Parameters() * 4
+			report.Needs.Memory = proofBytes(folder.Config)
+			if d, known := dtypes[c.dtype(folder.Config)]; known {
+				report.Needs.Disk = folder.Config.FileBytes(d.Bits() / 8)
+			} else {
+				report.Problems = append(report.Problems, plugins.Problem{Field: "dtype", Code: plugins.BadInput,
+					Message: fmt.Sprintf("the base's weights are of type %q, which cannot be written", folder.Config.DType),
+					Hint:    "set dtype to float32, float16 or bfloat16"})
+			}
 			_ = folder.Close()
 		} else {
 			report.Problems = append(report.Problems, plugins.InputProblem("base", err))
@@ -120,10 +136,7 @@ func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error
 }
 
 func write(a *plugins.Attempt, c Config, folder *phi3.Folder, adapter *so8t.Adapter, merged *phi3.Merged, proof Proof) (plugins.Result, error) {
-	dtype := c.DType
-	if dtype == "auto" {
-		dtype = folder.Config.DType
-	}
+	dtype := c.dtype(folder.Config)
 	out := filepath.Join(a.OutputDir, "model")
 	digests, castError, err := writeModel(out, c.Base, folder.Config, merged, dtype)
 	if err != nil {

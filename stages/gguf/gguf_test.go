@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/stages/internal/chat"
+	"github.com/so8t/so8t/stages/internal/modelfile"
+	"github.com/so8t/so8t/stages/internal/tokenizer"
 )
 
 const model = "../internal/modelfile/testdata/tiny-hf"
@@ -89,5 +92,37 @@ func TestRun_LlamaCppLoadsIt(t *testing.T) {
 		if err != nil || strings.Contains(string(text), "error loading model") {
 			t.Errorf("%s: %v\n%s", typ, err, text)
 		}
+	}
+}
+
+func TestVerify_SeesAnotherTokenizer(t *testing.T) {
+	m, err := modelfile.Open(model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if err := sameTokens(m.Template, m.Template); err != nil {
+		t.Fatal(err)
+	}
+	tok := m.Template.Tokenizer()
+	vocab := map[string]int32{}
+	for id, text := range tok.Texts() {
+		if text != "" {
+			vocab[text] = int32(id)
+		}
+	}
+	for _, a := range tok.Added() {
+		delete(vocab, a.Content)
+	}
+	fewer, err := tokenizer.Assemble("gpt-4o", vocab, tok.Merges()[:len(tok.Merges())/2], tok.Added())
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := chat.New(fewer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sameTokens(other, m.Template); err == nil {
+		t.Error("a tokenizer with half of the merges passes for the source's")
 	}
 }

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 
 	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/stages/internal/chat"
 	"github.com/so8t/so8t/stages/internal/ggufio"
 	"github.com/so8t/so8t/stages/internal/modelfile"
 )
@@ -40,7 +42,11 @@ func verify(path string, e modelfile.Export) (Report, error) {
 	if err != nil {
 		return Report{}, plugins.Errorf(plugins.Internal, "the written file does not open: %w", err)
 	}
+	err = sameTokens(back.Template, e.Template)
 	_ = back.Close()
+	if err != nil {
+		return Report{}, err
+	}
 	file, err := ggufio.Open(path)
 	if err != nil {
 		return Report{}, err
@@ -68,6 +74,29 @@ func verify(path string, e modelfile.Export) (Report, error) {
 		r.WeightError = math.Sqrt(lost / total)
 	}
 	return r, nil
+}
+
+// probes are written and read back in tokens: characters of one to four bytes, a label's line,
+// runs of spaces and digits.
+var probes = []string{"港の荷役計画とは何かを短く説明してください。", "判定: ESCALATION\n理由: ", "It's 12345  é 𠮷 😀\t\n"}
+
+// sameTokens compares the tokenizers of the written file and of its source.
+func sameTokens(written, source *chat.Template) error {
+	for _, text := range probes {
+		prompt := []chat.Message{{Role: "user", Content: text}}
+		got, err := written.Prompt(prompt)
+		if err != nil {
+			return plugins.Errorf(plugins.Internal, "the written file's tokenizer: %w", err)
+		}
+		want, err := source.Prompt(prompt)
+		if err != nil {
+			return err
+		}
+		if !slices.Equal(got, want) {
+			return plugins.Errorf(plugins.Internal, "the tokenizer of the written file gives %v for %q, its source's %v", got, text, want)
+		}
+	}
+	return nil
 }
 
 // compare returns Σ(x − read)² and Σx² of a tensor, and an error when its bytes are not those

@@ -83,7 +83,7 @@ func serve(ctx context.Context, program, models, scratch string, httpClient *htt
 	}
 	cl := &client{base: "http://127.0.0.1:" + port, http: httpClient}
 	if err := ready(ctx, cl, exited); err != nil {
-		end()
+		stop()
 		return nil, nil, err
 	}
 	return cl, stop, nil

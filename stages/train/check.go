@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/stages/internal/chat"
 	"github.com/so8t/so8t/stages/internal/compute"
 	"github.com/so8t/so8t/stages/internal/phi3"
 	"github.com/so8t/so8t/stages/internal/so8t"
@@ -84,6 +85,13 @@ func (k *checker) base(c Config) *phi3.Folder {
 	folder, err := phi3.OpenFolder(c.Base)
 	if err != nil {
 		k.problem("base", plugins.BadInput, err.Error(), "name a folder with config.json, tokenizer.json and *.safetensors of a Phi-3-architecture model")
+		return nil
+	}
+	// The tokens come with the base; with a dataset that is still to be made, nothing else
+	// would look at them before the stage runs.
+	if _, err := chat.Open(c.Base); err != nil {
+		k.problem("base", plugins.BadInput, err.Error(), "")
+		_ = folder.Close()
 		return nil
 	}
 	return folder

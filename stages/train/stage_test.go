@@ -287,3 +287,14 @@ func TestCheck_PendingInputs(t *testing.T) {
 		t.Errorf("problems %+v, want the broken line", rep.Problems)
 	}
 }
+
+// Nothing but the base is there yet: that it speaks another chat format is found all the same.
+func TestCheck_OtherChatFormatWithPendingDataset(t *testing.T) {
+	dir := project(t, 6)
+	must(t, os.WriteFile(filepath.Join(dir, "base", "chat_template.jinja"), []byte("[INST] {{ messages[0]['content'] }} [/INST]"), 0o644))
+	rep, err := Stage{}.Check(t.Context(), plugins.CheckRequest{With: with(t, dir, map[string]any{"dataset": "", "validation": ""}), Pending: []string{"dataset", "validation"}})
+	must(t, err)
+	if len(rep.Problems) != 1 || rep.Problems[0].Field != "base" || !strings.Contains(rep.Problems[0].Message, "chat_template") {
+		t.Errorf("problems %+v, want the chat format", rep.Problems)
+	}
+}

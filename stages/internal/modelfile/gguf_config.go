@@ -142,8 +142,8 @@ func addRope(file *ggufio.File, c *phi3.Config) error {
 	return nil
 }
 
-// templateOf builds the tokenizer from the vocabulary in the file and checks that the file's
-// chat template is the format that this program writes.
+// templateOf builds the tokenizer from the vocabulary in the file. The file's own chat template
+// is not looked at: conversations are always written in the one format that this program has.
 func templateOf(file *ggufio.File) (*chat.Template, error) {
 	f := &fields{file: file}
 	pre, tokens, types := field[string](f, keyPre), field[[]string](f, keyTokens), field[[]int32](f, keyTokenTypes)

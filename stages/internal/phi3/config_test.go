@@ -1,6 +1,7 @@
 package phi3
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -245,5 +246,29 @@ func TestSelectLayers(t *testing.T) {
 		if got, err := (&Config{Layers: 4}).SelectLayers(bad); err == nil {
 			t.Errorf("%q was accepted: %v", bad, got)
 		}
+	}
+}
+
+func TestOpenFolder_TypeOfTheWeightsWhenConfigDoesNotSay(t *testing.T) {
+	dir := copyModel(t, "tiny-phi3")
+	path := filepath.Join(dir, "config.json")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, bytes.Replace(text, []byte(`"torch_dtype": "float32",`), nil, 1), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c, err := ReadConfig(dir)
+	if err != nil || c.DType != "" {
+		t.Fatalf("config.json still says %q, %v", c.DType, err)
+	}
+	f, err := OpenFolder(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if f.Config.DType != "float32" {
+		t.Errorf("type %q, want float32", f.Config.DType)
 	}
 }

@@ -50,8 +50,15 @@ func OpenFolder(dir string) (*Folder, error) {
 		_ = set.Close()
 		return nil, err
 	}
+	if c.DType == "" { // config.json need not say it
+		info, _ := set.Info(embedName)
+		c.DType = dtypeNames[info.DType]
+	}
 	return f, nil
 }
+
+// dtypeNames are config.json's names for the types of safetensors.
+var dtypeNames = map[safetensors.DType]string{safetensors.F32: "float32", safetensors.F16: "float16", safetensors.BF16: "bfloat16"}
 
 // Close releases the files; weights that were loaded without a copy end here.
 func (f *Folder) Close() error { return f.set.Close() }
