@@ -20,7 +20,7 @@ type Evaluator interface {
 	// Info says what the evaluator is.
 	Info() EvaluatorInfo
 	// Evaluate reads the rows and returns the metrics and one score per row that it
-	// scored. config holds the parameters but for `predictions`; see plugins.DecodeWith.
+	// scored, none when its metrics are of the rows as a whole. config holds the parameters but for `predictions`; see plugins.DecodeWith.
 	Evaluate(ctx context.Context, rows iter.Seq2[Row, error], config json.RawMessage) (Evaluation, error)
 }
 
@@ -83,7 +83,7 @@ func (s evaluatorStage) Describe() plugins.Description {
 		Name: info.Name, Version: info.Version, Kind: plugins.KindEvaluator, Help: info.Help,
 		With: evaluatorSchema(info.Config),
 		Outputs: []plugins.Output{
-			{Name: "scores", Path: scoresPath, MediaType: "application/x-ndjson", Help: "one score per row"},
+			{Name: "scores", Path: scoresPath, MediaType: "application/x-ndjson", Help: "one score per row", Optional: true},
 			{Name: "metrics", Path: metricsPath, MediaType: "application/json", Help: "the metrics as an object, for a report"},
 		},
 		Metrics: info.Metrics,
@@ -245,7 +245,11 @@ func (s evaluatorStage) declared(metrics map[string]float64) error {
 	return nil
 }
 
+// writeScores writes a line per score; without any there is no file, for an empty output is none.
 func writeScores(path string, scores []Score) (err error) {
+	if len(scores) == 0 {
+		return nil
+	}
 	f, err := os.Create(path)
 	if err != nil {
 		return err

@@ -105,6 +105,30 @@ func TestEvaluator_Run(t *testing.T) {
 	}
 }
 
+// whole measures the rows together and scores none of them.
+type whole struct{ length }
+
+func (w whole) Evaluate(ctx context.Context, rows iter.Seq2[Row, error], config json.RawMessage) (Evaluation, error) {
+	e, err := w.length.Evaluate(ctx, rows, config)
+	e.Scores = nil
+	return e, err
+}
+
+func TestEvaluator_WithoutScores(t *testing.T) {
+	a := attemptOf(t, t.TempDir())
+	a.With = withFile(t, predictions, "")
+	if r, err := newServed(evaluatorStage{whole{}}, nil).Run(t.Context(), a); err != nil || r.Metrics["long_enough"] != 0.5 {
+		t.Fatalf("got %+v, %v", r, err)
+	}
+	m, err := manifest.VerifyOutputs(a.OutputDir, manifest.Contents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := m.Output("metrics"); !ok || len(m.Outputs) != 1 {
+		t.Errorf("outputs %+v", m.Outputs)
+	}
+}
+
 func TestEvaluator_Problems(t *testing.T) {
 	for _, c := range []struct {
 		name string
