@@ -16,9 +16,10 @@ type evalFile struct {
 	Models         map[string]struct {
 		metrics.Classification
 		metrics.Calibration
-		After     metrics.Calibration
-		Decision  metrics.Classification
-		Intervals map[string]metrics.Percentile
+		After          metrics.Calibration
+		Decision       metrics.Classification
+		Intervals      map[string]metrics.Percentile
+		IntervalsAfter map[string]metrics.Percentile `json:"intervals_after"`
 	}
 	Comparisons     map[string]metrics.Comparison
 	Majority, Ngram *struct {
@@ -86,22 +87,15 @@ func addCalibration(d *document, c Config) error {
 			AllowThreshold float64 `json:"allow_threshold"`
 			Warnings       []string
 		}
-		Before, After metrics.Calibration
+		Before, After  metrics.Calibration
+		Intervals      map[string]metrics.Percentile
+		IntervalsAfter map[string]metrics.Percentile `json:"intervals_after"`
 	}
 	s, err := d.open("calibrate", "report", c.Calibration, &r)
 	if err != nil {
 		return err
 	}
-	t := &table{heading: []string{"", "Before", "After"}}
-	for _, row := range []struct {
-		name, title   string
-		before, after float64
-	}{
-		{"nll", "negative log-likelihood", r.Before.NLL, r.After.NLL}, {"ece", "expected calibration error", r.Before.ECE, r.After.ECE},
-		{"ece_mass", "the same with bins of equal mass", r.Before.ECEMass, r.After.ECEMass}, {"brier", "Brier score (0 – 2)", r.Before.Brier, r.After.Brier},
-	} {
-		t.row(text("%s", row.title), s.number(row.name+".before", row.before, "%.4f"), s.number(row.name+".after", row.after, "%.4f"))
-	}
+	t := calibrationTable(s, "", r.Before, r.After, r.Intervals, r.IntervalsAfter)
 	blocks := []block{
 		paragraph(text("Temperature "), s.number("temperature", r.Temperature.Temperature, "%.3f"), text(", fitted on "), s.count("rows", r.N),
 			text(" rows. ALLOW is decided only above a probability of "), s.number("allow_threshold", r.Temperature.AllowThreshold, "%.3f"),
@@ -111,16 +105,47 @@ func addCalibration(d *document, c Config) error {
 	for _, w := range r.Temperature.Warnings {
 		blocks = append(blocks, paragraph(text("Warning: %s.", w)))
 	}
-	blocks = append(blocks, block{figure: &figure{"reliability on the calibration split, before the temperature", reliability("reliability before", r.Before.Bins)}},
-		block{figure: &figure{"and after it", reliability("reliability after", r.After.Bins)}})
+	blocks = append(blocks, block{figure: &figure{"reliability on the calibration split, before the temperature", reliability(s, "before", "reliability before", r.Before.Bins)}},
+		block{figure: &figure{"and after it", reliability(s, "after", "reliability after", r.After.Bins)}})
 	d.add("Calibration", blocks...)
 	return nil
 }
 
-func reliability(label string, bins []metrics.Bin) string {
+// calibrationTable shows how far probabilities can be believed, at temperature 1 and at the
+// fitted one.
+func calibrationTable(s source, prefix string, before, after metrics.Calibration, spanBefore, spanAfter map[string]metrics.Percentile) *table {
+	t := &table{heading: []string{"", "Before", "95 %", "After", "95 %"}}
+	for _, row := range []struct {
+		name, title   string
+		before, after float64
+	}{
+		{"nll", "negative log-likelihood", before.NLL, after.NLL}, {"ece", "expected calibration error", before.ECE, after.ECE},
+		{"ece_mass", "the same with bins of equal mass", before.ECEMass, after.ECEMass}, {"brier", "Brier score (0 – 2)", before.Brier, after.Brier},
+	} {
+		p := prefix + row.name
+		t.row(text("%s", row.title), s.number(p+".before", row.before, "%.4f"), span(s, p+".before", spanBefore[row.name]),
+			s.number(p+".after", row.after, "%.4f"), span(s, p+".after", spanAfter[row.name]))
+	}
+	return t
+}
+
+// span is an interval of something that is no share.
+func span(s source, name string, p metrics.Percentile) cell {
+	if p.Lo == nil {
+		return text("")
+	}
+	low := s.number(name+".lo", *p.Lo, "%v")
+	s.number(name+".hi", *p.Hi, "%v")
+	low.text = fmt.Sprintf("%.4f – %.4f", *p.Lo, *p.Hi)
+	return low
+}
+
+// reliability draws a diagram and records what stands in it.
+func reliability(s source, name, label string, bins []metrics.Bin) string {
 	out := make([]plot.Bin, 0, len(bins))
 	for _, b := range bins {
 		p := plot.Bin{N: b.N}
+		s.count(fmt.Sprintf("%s.bin%d", name, b.Bin), b.N)
 		if b.Lo != nil && b.Hi != nil {
 			p.Lo, p.Hi = *b.Lo, *b.Hi
 		}
@@ -149,9 +174,16 @@ func addEvaluation(d *document, c Config) error {
 		return err
 	}
 	tuned := e.Models["tuned"]
+	for i, label := range e.Labels {
+		for j, predicted := range e.Labels {
+			s.count("confusion."+label+"."+predicted, tuned.Confusion[i][j]) // shown in the figure
+		}
+	}
 	d.add("Evaluation", block{table: modelTable(s, e)}, block{table: comparisonTable(s, e)},
+		paragraph(text("The exported model's probabilities on the test split, before and after the temperature:")),
+		block{table: calibrationTable(s, "tuned.calibration.", tuned.Calibration, tuned.After, tuned.Intervals, tuned.IntervalsAfter)},
 		block{figure: &figure{"confusion matrix of the exported model (arg max)", plot.Confusion("confusion matrix", e.Labels, tuned.Confusion)}},
-		block{figure: &figure{"reliability on the test split at the fitted temperature", reliability("reliability on test", tuned.After.Bins)}},
+		block{figure: &figure{"reliability on the test split at the fitted temperature", reliability(s, "tuned.after", "reliability on test", tuned.After.Bins)}},
 		paragraph(generated(s, e)...))
 	return nil
 }

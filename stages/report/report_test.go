@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -71,6 +72,28 @@ func TestRun_EveryNumberIsTraced(t *testing.T) {
 	rest := regexp.MustCompile(`(?s)<style>.*?</style>|<svg.*?</svg>|<script.*?</script>|<details>.*</details>|<span class="n".*?</span>`).ReplaceAllString(page, "")
 	if m := regexp.MustCompile(`\d\.\d{2,}[^.\d]`).FindString(regexp.MustCompile(`Ollama [\d.]+`).ReplaceAllString(rest, "")); m != "" {
 		t.Errorf("the page says %q without a source", m)
+	}
+}
+
+// So is every count that a figure shows.
+func TestRun_NumbersOfFiguresAreTraced(t *testing.T) {
+	page, _, numbers := run(t, whole, nil)
+	value := map[string]bool{}
+	for _, n := range numbers {
+		if strings.Contains(n.Name, "confusion.") || strings.Contains(n.Name, ".bin") {
+			value[fmt.Sprint(n.Value)] = true
+		}
+	}
+	counts := 0
+	for _, svg := range regexp.MustCompile(`(?s)<svg[^>]*aria-label="(?:confusion|reliability).*?</svg>`).FindAllString(page, -1) {
+		for _, m := range regexp.MustCompile(`>(\d+)</text>`).FindAllStringSubmatch(svg, -1) {
+			if counts++; !value[m[1]] && m[1] != "1" { // 1 ends an axis
+				t.Errorf("a figure shows %s, which is not in report.json", m[1])
+			}
+		}
+	}
+	if counts < 20 {
+		t.Errorf("only %d counts were found in the figures", counts)
 	}
 }
 
