@@ -67,4 +67,12 @@ func TestFit_WarnsOfWhatWeakensTheResult(t *testing.T) {
 			t.Errorf("no warning %q in %v", want, r.Temperature.Warnings)
 		}
 	}
+	if n := len(r.Temperature.Warnings); len(r.WarningTexts) != n {
+		t.Errorf("%d warnings but %d texts", n, len(r.WarningTexts))
+	}
+	for i, text := range r.WarningTexts {
+		if text == r.Temperature.Warnings[i] {
+			t.Errorf("warning %q has no text for people", text)
+		}
+	}
 }

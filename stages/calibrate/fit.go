@@ -3,6 +3,7 @@ package calibrate
 import (
 	"fmt"
 	"sort"
+	"strings"
 
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/dataset"
@@ -48,10 +49,13 @@ func fit(c Config, rows []dataset.Row, scores [][]float64) (Report, error) {
 	}
 	sort.Strings(warnings)
 	r := Report{
-		N: len(rows), MaxFalseAllow: c.MaxFalseAllow,
+		N: len(rows), MaxFalseAllow: c.MaxFalseAllow, WarningTexts: []string{},
 		Temperature: Temperature{t.T, threshold, dataset.Labels, t.Bounds, t.AtBound, warnings},
 		Before:      set.Calibrated(1, c.Bins), After: set.Calibrated(t.T, c.Bins),
 		Decision: metrics.Classify(dataset.Labels, y, scoring.Decisions(scores, t.T, threshold)),
+	}
+	for _, w := range warnings {
+		r.WarningTexts = append(r.WarningTexts, warningText(w, r))
 	}
 	if c.Resamples > 0 {
 		resamples := metrics.Resamples(len(rows), c.Resamples, bootstrapSeed)
@@ -62,6 +66,8 @@ func fit(c Config, rows []dataset.Row, scores [][]float64) (Report, error) {
 
 func warningText(w string, r Report) string {
 	switch w {
+	case "flat":
+		return "all labels score the same in every row: no temperature fits better than another"
 	case "small-n":
 		return fmt.Sprintf("only %d calibration rows: temperature and errors are rough", r.N)
 	case "at-lower-bound", "at-upper-bound":
@@ -70,6 +76,9 @@ func warningText(w string, r Report) string {
 		return fmt.Sprintf("temperature %.3g is outside %v to %v: look at the model and the split", r.Temperature.Temperature, unusualBelow, unusualAbove)
 	case "threshold-small-n":
 		return fmt.Sprintf("too few rows to promise a false-allow rate of %v: the threshold is the highest score seen on a row not to be allowed", r.MaxFalseAllow)
+	}
+	if label, absent := strings.CutPrefix(w, "label-absent:"); absent {
+		return fmt.Sprintf("no calibration row has the label %s", label)
 	}
 	return w
 }

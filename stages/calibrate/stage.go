@@ -49,6 +49,7 @@ type Report struct {
 	// Intervals (95 %) are of Before, IntervalsAfter of After.
 	Intervals      map[string]metrics.Percentile `json:"intervals"`
 	IntervalsAfter map[string]metrics.Percentile `json:"intervals_after"`
+	WarningTexts   []string                      `json:"warning_texts"` // Temperature.Warnings for people
 	// Decision on the calibration split itself, with the threshold fitted on it.
 	Decision metrics.Classification `json:"decision"`
 }
@@ -121,8 +122,8 @@ func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error
 	if err != nil {
 		return plugins.Result{}, err
 	}
-	for _, w := range report.Temperature.Warnings {
-		a.Warn(warningText(w, report))
+	for _, w := range report.WarningTexts {
+		a.Warn(w)
 	}
 	if err := jsonfile.Write(filepath.Join(a.OutputDir, "temperature.json"), report.Temperature); err != nil {
 		return plugins.Result{}, err

@@ -87,6 +87,7 @@ func addCalibration(d *document, c Config) error {
 			AllowThreshold float64 `json:"allow_threshold"`
 			Warnings       []string
 		}
+		WarningTexts   []string `json:"warning_texts"`
 		Before, After  metrics.Calibration
 		Intervals      map[string]metrics.Percentile
 		IntervalsAfter map[string]metrics.Percentile `json:"intervals_after"`
@@ -99,10 +100,14 @@ func addCalibration(d *document, c Config) error {
 	blocks := []block{
 		paragraph(text("Temperature "), s.number("temperature", r.Temperature.Temperature, "%.3f"), text(", fitted on "), s.count("rows", r.N),
 			text(" rows. ALLOW is decided only above a probability of "), s.number("allow_threshold", r.Temperature.AllowThreshold, "%.3f"),
-			text(", so that at most "), s.percent("max_false_allow", &r.MaxFalseAllow), text(" of the rows that must not be allowed are.")),
+			text(", which is to let at most "), s.percent("max_false_allow", &r.MaxFalseAllow), text(" of the rows through that must not be allowed.")),
 		{table: t},
 	}
-	for _, w := range r.Temperature.Warnings {
+	warnings := r.WarningTexts
+	if warnings == nil {
+		warnings = r.Temperature.Warnings
+	}
+	for _, w := range warnings {
 		blocks = append(blocks, paragraph(text("Warning: %s.", w)))
 	}
 	blocks = append(blocks, block{figure: &figure{"reliability on the calibration split, before the temperature", reliability(s, "before", "reliability before", r.Before.Bins)}},
@@ -221,6 +226,15 @@ func interval(s source, name string, p metrics.Percentile) cell {
 	return low
 }
 
+// pointsSpan is an interval of a difference of shares.
+func pointsSpan(s source, name string, p metrics.Percentile) cell {
+	low := interval(s, name, p)
+	if p.Lo != nil {
+		low.text = fmt.Sprintf("%+.1f – %+.1f points", 100**p.Lo, 100**p.Hi)
+	}
+	return low
+}
+
 // comparisonTable credits a difference only with its interval.
 func comparisonTable(s source, e evalFile) *table {
 	t := &table{heading: []string{"Tuned against", "Accuracy gained", "95 %", "Only tuned right", "Only the other right", "McNemar p"}}
@@ -230,7 +244,7 @@ func comparisonTable(s source, e evalFile) *table {
 			continue
 		}
 		p := "versus_" + other.name + "."
-		t.row(text("%s", other.title), s.points(p+"accuracy", c.Difference["accuracy"]), interval(s, p+"accuracy", c.PairedBootstrap["accuracy"]),
+		t.row(text("%s", other.title), s.points(p+"accuracy", c.Difference["accuracy"]), pointsSpan(s, p+"accuracy", c.PairedBootstrap["accuracy"]),
 			s.count(p+"only_tuned", c.OnlyBRight), s.count(p+"only_other", c.OnlyARight), s.number(p+"mcnemar_p", c.McNemarP, "%.2g"))
 	}
 	return t

@@ -28,7 +28,11 @@ func (d *document) markdown() string {
 }
 
 func markdownTable(b *strings.Builder, t *table) {
-	fmt.Fprintf(b, "| %s |\n|%s\n", strings.Join(t.heading, " | "), strings.Repeat("---|", len(t.heading)))
+	heading := make([]string, len(t.heading))
+	for i, h := range t.heading {
+		heading[i] = markdownCells([]cell{{text: h}})
+	}
+	fmt.Fprintf(b, "| %s |\n|%s\n", strings.Join(heading, " | "), strings.Repeat("---|", len(heading)))
 	for _, row := range t.rows {
 		cells := make([]string, len(row))
 		for i, c := range row {

@@ -115,7 +115,7 @@ func TestRun_ShowsWhatTheArtifactSays(t *testing.T) {
 			t.Errorf("accuracy is %v in the report and %v in the artifact", n.Value, e.Models["tuned"].Accuracy)
 		}
 	}
-	for _, want := range []string{"✘ failed: the answer holds none of", "✔ passed", "| manners | politeness | 0.75 |", "5 &lt;b>です"} {
+	for _, want := range []string{"✘ failed: the answer holds none of", "✔ passed", "| manners | politeness | 0.75 |", "5 &lt;b>です", `| Largest angle | \|RᵀR − I\| |`} {
 		if !strings.Contains(markdown, want) {
 			t.Errorf("the Markdown lacks %q", want)
 		}
