@@ -173,7 +173,7 @@ func (p *Process) startError(ctx, limited context.Context, err error) error {
 	}
 	wrong := p.child.handshakeError()
 	if wrong != nil && !errors.Is(wrong, errNoHandshake) {
-		return p.withOutput(wrong)
+		return p.withTail(wrong) // its message quotes what was printed where that helps
 	}
 	ended := p.child.endsWithin(lastMoment)
 	p.child.kill()
@@ -196,7 +196,7 @@ func (p *Process) withOutput(err error) error {
 	}
 	e.Detail = p.journal.lastLines()
 	last := e.Detail[strings.LastIndexByte(e.Detail, '\n')+1:]
-	if last != "" && !strings.Contains(e.Message, "printed") {
+	if last != "" {
 		e.Message += ": " + excerpt(last)
 	}
 	return e

@@ -140,7 +140,7 @@ func end(r Record) error {
 	}
 	deadline := time.Now().Add(killWait)
 	for {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(time.Until(deadline).Milliseconds()))
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(max(time.Until(deadline), 0).Milliseconds()))
 		if errors.Is(err, unix.EINTR) && time.Now().Before(deadline) {
 			continue
 		}
