@@ -7,9 +7,6 @@ import (
 	"github.com/so8t/so8t/stages/internal/metrics"
 )
 
-// MaxFalseAllow is the share of rows that must not be allowed which may be, by default.
-const MaxFalseAllow = 0.01
-
 // MinThreshold keeps an ALLOW from being decided against a more probable label.
 const MinThreshold = 0.5
 

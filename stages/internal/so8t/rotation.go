@@ -43,27 +43,6 @@ func Rotation(theta []float64) Matrix {
 	return solve(lhs, rhs)
 }
 
-// RotationGrad carries a gradient with respect to R back to the 28 parameters.
-// dR = N dA N with N = (I+R)/2 = (I - A/2)⁻¹, hence dL/dA = Nᵀ G Nᵀ; each
-// parameter appears twice in A, with opposite signs.
-func RotationGrad(r, dr Matrix, dtheta []float64) {
-	var nt Matrix // Nᵀ
-	for i := range Block {
-		for j := range Block {
-			nt[i*Block+j] = r[j*Block+i] / 2
-		}
-		nt[i*Block+i] += 0.5
-	}
-	da := mul(mul(nt, dr), nt)
-	p := 0
-	for i := range Block {
-		for j := i + 1; j < Block; j++ {
-			dtheta[p] = da[i*Block+j] - da[j*Block+i]
-			p++
-		}
-	}
-}
-
 // Rotations evaluates all blocks of one gate in float64. theta: [n·28] → [n].
 func Rotations(theta []float32) []Matrix {
 	out := make([]Matrix, len(theta)/Params)
@@ -75,51 +54,6 @@ func Rotations(theta []float32) []Matrix {
 		out[n] = Rotation(wide[:])
 	}
 	return out
-}
-
-// Apply rotates rows: y[8n+o] = Σ_i x[8n+i] R_n[i,o]. x, y: [rows, 8·len(r)];
-// y may be x.
-func Apply(r []Matrix, x, y []float64) {
-	width := Block * len(r)
-	for row := 0; row+width <= len(x); row += width {
-		for n := range r {
-			in := [Block]float64(x[row+n*Block:])
-			out := y[row+n*Block:][:Block]
-			for o := range Block {
-				sum := 0.0
-				for i := range Block {
-					sum += in[i] * r[n][i*Block+o]
-				}
-				out[o] = sum
-			}
-		}
-	}
-}
-
-// ApplyGrad is the backward pass of Apply: dx = dy·Rᵀ and the gradient of every
-// parameter, summed over rows. dx may be nil. dtheta: [n·28], overwritten.
-func ApplyGrad(r []Matrix, x, dy, dx, dtheta []float64) {
-	width := Block * len(r)
-	for n := range r {
-		var dr Matrix
-		for row := 0; row+width <= len(x); row += width {
-			in, g := x[row+n*Block:][:Block], dy[row+n*Block:][:Block]
-			for i := range Block {
-				for o := range Block {
-					dr[i*Block+o] += in[i] * g[o]
-				}
-			}
-		}
-		RotationGrad(r[n], dr, dtheta[n*Params:][:Params])
-	}
-	if dx == nil {
-		return
-	}
-	back := make([]Matrix, len(r))
-	for n := range r {
-		back[n] = transpose(r[n])
-	}
-	Apply(back, dy, dx)
 }
 
 // CheckTheta says what is wrong with a gate's parameters for a layer of the given
@@ -137,14 +71,4 @@ func CheckTheta(theta []float32, hidden int) error {
 		}
 	}
 	return nil
-}
-
-// Scale multiplies the parameters: R(alpha) = Cayley(alpha·A) is a path from the
-// identity (0) to the trained gate (1) that stays orthogonal.
-func Scale(theta []float32, alpha float32) []float32 {
-	out := make([]float32, len(theta))
-	for i, v := range theta {
-		out[i] = alpha * v
-	}
-	return out
 }
