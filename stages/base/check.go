@@ -59,7 +59,7 @@ func (k *checker) folder(dir string) {
 
 // making is what pre-training depends on.
 func (k *checker) making(c Config) {
-	if _, err := c.every(); err != nil {
+	if _, err := c.Checkpoint.Interval(); err != nil {
 		k.problem("checkpoint.every", plugins.BadInput, err.Error(), "a duration such as 3m or 500ms")
 	}
 	arch, err := c.architecture(vocabulary{size: c.Vocabulary + padTo})

@@ -2,7 +2,6 @@ package base
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/loop"
@@ -35,17 +34,11 @@ type Config struct {
 	Clip        float64 `json:"clip" default:"1" min:"0" help:"largest gradient norm; 0: no clipping"`
 	Seed        uint64  `json:"seed" default:"42" help:"of the first weights and the data order"`
 
-	Checkpoint Checkpoint `json:"checkpoint"`
+	Checkpoint loop.Checkpointing `json:"checkpoint"`
 
 	Scale   string `json:"scale" default:"full" enum:"full,tiny" help:"tiny: a few seconds; its model has learnt next to nothing; for tests"`
 	Backend string `json:"backend" default:"auto" enum:"auto,cpu,cuda" help:"what computes"`
 	Threads int    `json:"threads" default:"0" min:"0" help:"0: one for each core"`
-}
-
-// Checkpoint says how often and how many.
-type Checkpoint struct {
-	Every string `json:"every" default:"3m" format:"duration" bytes:"same" help:"time between two; a stop saves one too"`
-	Keep  int    `json:"keep" default:"5" min:"1" bytes:"same" help:"newest that stay"`
 }
 
 func parse(with []byte) (Config, error) {
@@ -61,14 +54,6 @@ func parse(with []byte) (Config, error) {
 
 // tinySteps takes about two seconds on two cores with the default sizes.
 const tinySteps = 40
-
-func (c Config) every() (time.Duration, error) {
-	d, err := time.ParseDuration(c.Checkpoint.Every)
-	if err == nil && d <= 0 {
-		err = fmt.Errorf("%q is not positive", c.Checkpoint.Every)
-	}
-	return d, err
-}
 
 func (c Config) schedule() loop.Schedule {
 	return loop.Schedule{Kind: c.Schedule, Peak: c.LR, Warmup: int64(c.Warmup * float64(c.Steps)), Steps: c.Steps}

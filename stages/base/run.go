@@ -91,19 +91,24 @@ func pretrain(ctx context.Context, a *plugins.Attempt, c Config, dir string) (pl
 	if err != nil {
 		return plugins.Result{}, err
 	}
-	metrics := map[string]float64{
+	return plugins.Result{Metrics: measured(s, arch, text, be)}, nil
+}
+
+// measured are the stage's metrics.
+func measured(s loop.Summary, arch *phi3.Config, text *corpus, be backend.Backend) map[string]float64 {
+	m := map[string]float64{
 		"loss": s.Loss, "parameters": float64(arch.Parameters()), "vocabulary": float64(text.tokenizer.Size()),
 		"documents": float64(len(text.rows)), "tokens": float64(text.tokens), "steps": float64(s.Steps),
 		"peak_memory_bytes": float64(be.Counters().PeakBytes), "seconds": s.Seconds,
 	}
 	if s.Seconds > 0 {
-		metrics["tokens_per_second"] = float64(s.Tokens) / s.Seconds
+		m["tokens_per_second"] = float64(s.Tokens) / s.Seconds
 	}
-	return plugins.Result{Metrics: metrics}, nil
+	return m
 }
 
 func newRun(ctx context.Context, a *plugins.Attempt, c Config, be backend.Backend, m loop.Model, rows []loop.Row) (*loop.Run, error) {
-	every, err := c.every()
+	every, err := c.Checkpoint.Interval()
 	if err != nil {
 		return nil, plugins.Errorf(plugins.BadInput, "checkpoint.every: %w", err)
 	}

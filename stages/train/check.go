@@ -62,7 +62,7 @@ func (k *checker) bad(field string, err error) {
 
 // settings are the rules that the schema cannot say.
 func (k *checker) settings(c Config) {
-	if _, err := c.every(); err != nil {
+	if _, err := c.Checkpoint.Interval(); err != nil {
 		k.problem("checkpoint.every", plugins.BadInput, fmt.Sprintf("%v", err), "a duration such as 3m or 500ms")
 	}
 	if _, err := c.pet(); err != nil {

@@ -2,7 +2,6 @@ package train
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/loop"
@@ -30,11 +29,11 @@ type Config struct {
 	WeightDecay float64 `json:"weight_decay" default:"0.01" min:"0" help:"of the LoRA matrices; the gates have none"`
 	Clip        float64 `json:"clip" default:"1" min:"0" help:"largest gradient norm; 0: no clipping"`
 
-	Lora       Lora       `json:"lora"`
-	Gate       Gate       `json:"gate"`
-	PET        PET        `json:"pet"`
-	Eval       Eval       `json:"eval"`
-	Checkpoint Checkpoint `json:"checkpoint"`
+	Lora       Lora               `json:"lora"`
+	Gate       Gate               `json:"gate"`
+	PET        PET                `json:"pet"`
+	Eval       Eval               `json:"eval"`
+	Checkpoint loop.Checkpointing `json:"checkpoint"`
 
 	Storage   string `json:"storage" default:"native" enum:"native,f32,bf16,int8" help:"how the frozen base is kept in memory"`
 	Recompute bool   `json:"recompute" default:"false" help:"keep only each layer's input and compute the rest again: less memory, a third more time"`
@@ -74,12 +73,6 @@ type Eval struct {
 	Best     bool  `json:"best" default:"true" help:"the adapter is that of the best validation, not of the last step"`
 }
 
-// Checkpoint says how often and how many.
-type Checkpoint struct {
-	Every string `json:"every" default:"3m" format:"duration" bytes:"same" help:"time between two; a stop saves one too"`
-	Keep  int    `json:"keep" default:"5" min:"1" bytes:"same" help:"newest that stay"`
-}
-
 // parse reads `with`; what the schema cannot say is checked by problems.
 func parse(with []byte) (Config, error) {
 	var c Config
@@ -101,15 +94,6 @@ const (
 	tinyWork  = 690_000 * 750
 	tinyLeast = 10
 )
-
-// every is the time between two checkpoints.
-func (c Config) every() (time.Duration, error) {
-	d, err := time.ParseDuration(c.Checkpoint.Every)
-	if err == nil && d <= 0 {
-		err = fmt.Errorf("%q is not positive", c.Checkpoint.Every)
-	}
-	return d, err
-}
 
 // steps of the run over a dataset of rows with so many tokens in all, on a base of so many
 // parameters.

@@ -13,7 +13,7 @@ import (
 func TestConfig_DefaultsAreTheGuides(t *testing.T) {
 	c, err := parse([]byte(`{"base":"b","dataset":"d"}`))
 	must(t, err)
-	every, err := c.every()
+	every, err := c.Checkpoint.Interval()
 	must(t, err)
 	pet, err := c.pet()
 	must(t, err)
@@ -60,7 +60,7 @@ func TestConfig_Steps(t *testing.T) {
 		if n := got.steps(c.rows, c.rows*750/16, c.parameters); n != c.want {
 			t.Errorf("%s on %d rows: %d steps, want %d", c.with, c.rows, n, c.want)
 		}
-		if every, err := got.every(); got.Scale == "tiny" && (err != nil || every != 500*time.Millisecond) {
+		if every, err := got.Checkpoint.Interval(); got.Scale == "tiny" && (err != nil || every != 500*time.Millisecond) {
 			t.Errorf("tiny saves every %v (%v)", every, err)
 		}
 	}

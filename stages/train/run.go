@@ -108,7 +108,7 @@ func prepare(ctx context.Context, a *plugins.Attempt, c Config) (t *training, er
 }
 
 func (t *training) newRun(ctx context.Context, a *plugins.Attempt, c Config) (*loop.Run, error) {
-	every, err := c.every()
+	every, err := c.Checkpoint.Interval()
 	if err != nil {
 		return nil, plugins.Errorf(plugins.BadInput, "checkpoint.every: %w", err)
 	}
