@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 
@@ -30,21 +31,13 @@ func (a *app) checkCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			findings, err := state.Check(c.Context(), dir, state.CheckOptions{
-				Command: []string{a.Self, hiddenCheck}, VerifyAttempt: verifyAttempt,
-			})
+			options := state.CheckOptions{Command: []string{a.Self, hiddenCheck}, VerifyAttempt: verifyAttempt}
+			findings, err := state.Check(c.Context(), dir, options)
+			if err == nil && repair {
+				findings, err = a.repair(c.Context(), dir, options, findings)
+			}
 			if err != nil {
 				return err
-			}
-			if repair {
-				done, err := state.Repair(c.Context(), dir, findings)
-				for _, line := range done {
-					fmt.Fprintln(a.Err, "repaired:", line)
-				}
-				if err != nil {
-					return err
-				}
-				return nil
 			}
 			return a.printFindings(findings, asJSON)
 		},
@@ -52,6 +45,18 @@ func (a *app) checkCommand() *cobra.Command {
 	c.Flags().BoolVar(&asJSON, "json", false, "JSON on stdout")
 	c.Flags().BoolVar(&repair, "repair", false, "mend what can be mended; damaged files are moved aside, never deleted")
 	return c
+}
+
+// repair mends what it can, says what it did, and returns what is found afterwards.
+func (a *app) repair(ctx context.Context, dir string, options state.CheckOptions, findings []state.Finding) ([]state.Finding, error) {
+	done, err := state.Repair(ctx, dir, findings)
+	for _, line := range done {
+		fmt.Fprintln(a.Err, "repaired:", line)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return state.Check(ctx, dir, options)
 }
 
 // verifyAttempt reads the outputs of an attempt whole and compares them with its manifest.

@@ -5,6 +5,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"runtime/debug"
 	"strings"
@@ -47,11 +48,12 @@ type app struct {
 }
 
 // Main runs one command and returns its exit code.
-func Main(args []string, program Program, streams Streams) int {
+func Main(args []string, program Program, streams Streams) (code int) {
 	a := &app{Program: program, Streams: streams, commandLine: strings.Join(append([]string{"so8t"}, args...), " ")}
 	if code, served := a.hidden(args); served {
 		return code
 	}
+	defer a.reportBug(&code)
 	// An engine keeps little and lives long: collecting at half the usual growth costs little time
 	// and leaves the memory to the stages, which are processes of their own.
 	debug.SetGCPercent(50)
@@ -76,6 +78,13 @@ its own, what is done is reused, and a run that was killed goes on where it was.
   so8t explain train                    why a stage ran, was reused, failed or was blocked`),
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return c.Help()
+			}
+			return unknownCommand(c, args[0])
+		},
 	}
 	root.SetIn(a.In)
 	root.SetOut(a.Out)
@@ -92,6 +101,14 @@ its own, what is done is reused, and a run that was killed goes on where it was.
 		inheritArgs(c)
 	}
 	return root
+}
+
+func unknownCommand(root *cobra.Command, name string) error {
+	hint := ""
+	if near := root.SuggestionsFor(name); len(near) > 0 {
+		hint = fmt.Sprintf("; did you mean %q?", near[0])
+	}
+	return usageError{fmt.Errorf("unknown command %q%s", name, hint)}
 }
 
 // inheritArgs makes a wrong number of arguments a usage error, as a wrong flag is.

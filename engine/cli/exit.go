@@ -47,7 +47,7 @@ func (a *app) exit(err error) int {
 	}
 	fmt.Fprintf(a.Err, "so8t: %s\n", strings.TrimSpace(err.Error()))
 	var usage usageError
-	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
+	if errors.As(err, &usage) {
 		fmt.Fprintln(a.Err, "Run 'so8t --help' for the commands, 'so8t COMMAND --help' for one.")
 		return exitUsage
 	}

@@ -212,7 +212,7 @@ func TestRun_SecondRunOfTheSameWorkWaits(t *testing.T) {
 // CONT lets it go on, INT then ends it as ever.
 func TestRun_Suspended(t *testing.T) {
 	t.Parallel()
-	p := newProject(t, slow)
+	p := newProject(t, strings.Replace(slow, "steps: 1000", "steps: 20000", 1))
 	b := p.start("run")
 	b.await("progress")
 	b.signal(syscall.SIGTSTP)

@@ -59,26 +59,26 @@ func (a *app) logs(ctx context.Context, e *engine.Engine, f logFlags, stage stri
 	return nil
 }
 
-// printLog copies a log to stdout and, when following, what is added until the attempt ends.
+// printLog copies a log to stdout. Following, it goes on with what is added, and with the next
+// attempt, until the stage has ended; a stage that waits is waited for.
 func (a *app) printLog(ctx context.Context, e *engine.Engine, log engine.LogFile, f logFlags) error {
-	file, err := os.Open(log.Path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil // the attempt printed nothing
-	} else if err != nil {
-		return fmt.Errorf("opening log %q: %w", log.Path, err)
-	}
-	defer file.Close()
-	if f.tail >= 0 {
-		if err := seekLines(file, f.tail); err != nil {
-			return fmt.Errorf("reading log %q: %w", log.Path, err)
-		}
-	}
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
+	var file *os.File
+	defer func() { _ = file.Close() }() // a nil file closes too
 	for {
 		running := f.follow && e.AttemptRunning(ctx, log)
-		if _, err := io.Copy(a.Out, file); err != nil {
-			return fmt.Errorf("copying log %q: %w", log.Path, err)
+		if file == nil {
+			opened, err := openLog(log.Path, f.tail)
+			if err != nil {
+				return err
+			}
+			file = opened
+		}
+		if file != nil {
+			if _, err := io.Copy(a.Out, file); err != nil {
+				return fmt.Errorf("copying log %q: %w", log.Path, err)
+			}
 		}
 		if !running {
 			return nil
@@ -88,7 +88,29 @@ func (a *app) printLog(ctx context.Context, e *engine.Engine, log engine.LogFile
 			return ctx.Err()
 		case <-tick.C:
 		}
+		if next, err := e.Logs(ctx, log.Run, log.Instance, f.attempt); err == nil && len(next) == 1 && next[0].Path != log.Path {
+			_ = file.Close()
+			log, file = next[0], nil
+		}
 	}
+}
+
+// openLog opens a log at its last lines; nil when the attempt has printed nothing yet.
+func openLog(path string, tail int) (*os.File, error) {
+	file, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening log %q: %w", path, err)
+	}
+	if tail >= 0 {
+		if err := seekLines(file, tail); err != nil {
+			_ = file.Close()
+			return nil, fmt.Errorf("reading log %q: %w", path, err)
+		}
+	}
+	return file, nil
 }
 
 // seekLines moves to the start of the last n lines, reading backwards in blocks.

@@ -16,7 +16,10 @@ import (
 // TestMain makes this test binary the program: started under the name so8t it is so8t, and it
 // starts itself again under that name as its stages.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"so8t": func() { os.Exit(program()) }})
+	if err := os.Setenv("GORACE", raceOptions); err != nil {
+		panic(err)
+	}
+	testscript.Main(m, map[string]func(){"so8t": func() { exit(program()) }})
 }
 
 func program() int {

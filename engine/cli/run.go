@@ -59,6 +59,9 @@ func (f *runFlags) addEngine(c *cobra.Command) {
 }
 
 func (a *app) run(ctx context.Context, f runFlags, args []string) error {
+	if project, err := a.projectDir(); err == nil && !f.json && !f.dryRun {
+		fmt.Fprintf(a.Err, "project %s\n", project)
+	}
 	return a.withEngine(ctx, f, func(ctx context.Context, e *engine.Engine, control *engine.Control) (*engine.Outcome, error) {
 		wf, err := a.load(ctx, e, f.workflowFlags, args)
 		if err != nil {

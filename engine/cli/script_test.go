@@ -31,7 +31,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
-			e.Vars = append(e.Vars, "XDG_RUNTIME_DIR="+os.TempDir(), "NO_COLOR=1", "FIXTURES="+fixtures(t), "WORKFLOWS="+absolute(t, "../../workflows"))
+			e.Vars = append(e.Vars, "XDG_RUNTIME_DIR="+os.TempDir(), "NO_COLOR=1", "GORACE="+raceOptions, "FIXTURES="+fixtures(t), "WORKFLOWS="+absolute(t, "../../workflows"))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 	"sort"
@@ -27,7 +28,7 @@ func (a *app) statusCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.inspect(c.Context(), first(args), func(e *engine.Engine, run string) error {
 				if watch {
-					return a.watch(c.Context(), e, run)
+					return a.watch(c.Context(), e, run, asJSON)
 				}
 				view, err := e.Status(c.Context(), run)
 				if err != nil {
@@ -46,8 +47,9 @@ func (a *app) statusCommand() *cobra.Command {
 	return c
 }
 
-// watch shows a run until it is no longer running. On a terminal each picture replaces the last.
-func (a *app) watch(ctx context.Context, e *engine.Engine, run string) error {
+// watch shows a run until it is no longer running: as JSON one line a change, on a terminal each
+// picture in place of the last.
+func (a *app) watch(ctx context.Context, e *engine.Engine, run string, asJSON bool) error {
 	_, terminal := terminalSize(a.Out)
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
@@ -57,8 +59,16 @@ func (a *app) watch(ctx context.Context, e *engine.Engine, run string) error {
 		if err != nil {
 			return err
 		}
-		if text := a.statusText(view); text != shown {
-			if terminal && shown != "" {
+		text := a.statusText(view)
+		if asJSON {
+			line, err := json.Marshal(view)
+			if err != nil {
+				return fmt.Errorf("writing JSON: %w", err)
+			}
+			text = string(line) + "\n"
+		}
+		if text != shown {
+			if terminal && shown != "" && !asJSON {
 				fmt.Fprintf(a.Out, "\x1b[%dA\x1b[J", strings.Count(shown, "\n"))
 			}
 			fmt.Fprint(a.Out, text)

@@ -28,20 +28,11 @@ func (a *app) validateCommand() *cobra.Command {
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			problems, stages, err := a.validate(c.Context(), flags, describe, args)
+			if asJSON {
+				return a.printProblems(problems, err)
+			}
 			if err != nil {
 				return err
-			}
-			if asJSON {
-				if problems == nil {
-					problems = workflow.Problems{}
-				}
-				if err := a.printJSON(problemsView{problems}); err != nil {
-					return err
-				}
-				if len(problems) > 0 {
-					return quietError{exitUsage}
-				}
-				return nil
 			}
 			if len(problems) > 0 {
 				return problems
@@ -54,6 +45,28 @@ func (a *app) validateCommand() *cobra.Command {
 	c.Flags().StringVar(&describe, "describe", "", "take the stages' descriptions from this `file` and start nothing")
 	c.Flags().BoolVar(&asJSON, "json", false, "JSON on stdout")
 	return c
+}
+
+// printProblems writes the problems as JSON, those of missing resources too, and chooses the code
+// that the same problems have in words.
+func (a *app) printProblems(problems workflow.Problems, err error) error {
+	code := exitUsage
+	var check *engine.CheckError
+	if errors.As(err, &check) {
+		problems, code = a.checkProblems(check), exitCode(err)
+	} else if err != nil {
+		return err
+	}
+	if problems == nil {
+		problems = workflow.Problems{}
+	}
+	if err := a.printJSON(problemsView{problems}); err != nil {
+		return err
+	}
+	if len(problems) > 0 {
+		return quietError{code}
+	}
+	return nil
 }
 
 // validate returns what is wrong with a workflow: its text, and, unless descriptions come from
