@@ -67,3 +67,33 @@ func TestTrainedParameters_NoTargets(t *testing.T) {
 		t.Errorf("%d and %d", lora, gates)
 	}
 }
+
+func TestPlanScoring_HoldsWhatTheBackendTakes(t *testing.T) {
+	w := load(t, "tiny-phi3", StoreF32)
+	be := single(t)
+	base, err := NewBase(be, w, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer base.Release()
+	r, err := NewRunner(base, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Release()
+	questions := make([]Question, 100) // several passes
+	for i := range questions {
+		questions[i] = Question{Prompt: sequence(60).ids, Continuations: [][]int32{{1, 2}, {3, 4}}}
+	}
+	if _, err := r.Score(questions, nil); err != nil {
+		t.Fatal(err)
+	}
+	p := w.Config.PlanScoring(4)
+	if p.Weights != w.Config.WeightBytes(StoreF32, 4) {
+		t.Errorf("weights of %d bytes", p.Weights)
+	}
+	plan, peak := p.Activations+p.Head, be.Counters().PeakBytes // weights are aliased
+	if ratio := float64(peak) / float64(plan); ratio < 0.3 || ratio > 1.3 {
+		t.Errorf("planned %d bytes, held %d (%.2f)", plan, peak, ratio)
+	}
+}
