@@ -71,6 +71,8 @@ func serve(ctx context.Context, program, models, scratch string, httpClient *htt
 	cmd := plugins.Command(life, program, "serve")
 	cmd.Env = append(os.Environ(), "OLLAMA_HOST=127.0.0.1:"+port, "OLLAMA_MODELS="+models, "HOME="+scratch, "OLLAMA_NOPRUNE=1")
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr // into the attempt's log
+	// Asked politely it ends its runner, which is a child of its own; WaitDelay bounds the wait.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	if err := cmd.Start(); err != nil {
 		end()
 		return nil, nil, plugins.Errorf(plugins.Unavailable, "starting %s serve: %w", program, err)
