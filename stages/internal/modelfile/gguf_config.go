@@ -101,6 +101,9 @@ func configOf(file *ggufio.File) (*phi3.Config, error) {
 	if c.Heads < 1 || c.KVHeads < 1 || c.Hidden < 1 || c.Layers < 1 || c.Hidden%c.Heads != 0 || c.Heads%c.KVHeads != 0 {
 		return nil, &ggufio.FormatError{Path: file.Path(), Problem: fmt.Sprintf("%d channels, %d heads, %d key-value heads and %d layers make no model", c.Hidden, c.Heads, c.KVHeads, c.Layers)}
 	}
+	if c.Layers > len(file.Tensors) { // before every one of them is listed
+		return nil, &ggufio.FormatError{Path: file.Path(), Problem: fmt.Sprintf("it claims %d layers and holds %d tensors", c.Layers, len(file.Tensors))}
+	}
 	c.HeadDim = c.Hidden / c.Heads
 	c.PartialRotary = float64(rotary) / float64(c.HeadDim)
 	embedding, ok := file.Tensor(outerNames["model.embed_tokens.weight"])

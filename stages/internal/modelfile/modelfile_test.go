@@ -3,8 +3,10 @@ package modelfile
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -182,4 +184,19 @@ func asText(t *testing.T, v any) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// A number of layers that the file cannot hold must not be worked through.
+func TestOpen_MoreLayersThanTensorsIsRefused(t *testing.T) {
+	file := export(t, quant.F16)
+	at := bytes.Index(file, []byte(keyLayers)) + len(keyLayers) + 4 // the value's type
+	binary.LittleEndian.PutUint32(file[at:], 4_000_000_000)
+	path := filepath.Join(t.TempDir(), "layers.gguf")
+	if err := os.WriteFile(path, file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var format *ggufio.FormatError
+	if _, err := Open(path); !errors.As(err, &format) {
+		t.Errorf("got %v", err)
+	}
 }
