@@ -79,6 +79,8 @@ its own, what is done is reused, and a run that was killed goes on where it was.
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
+		// How far off a name may be and still be meant.
+		SuggestionsMinimumDistance: 2,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return c.Help()
