@@ -133,9 +133,9 @@ func Longest(path string, rows []dataset.Row) (int, error) {
 		for _, c := range q.Continuations {
 			longest = max(longest, len(q.Prompt)+len(c))
 		}
-	}
-	if longest > m.Config.MaxPositions {
-		return 0, fmt.Errorf("a row has %d tokens, the model's context only %d", longest, m.Config.MaxPositions)
+		if longest > m.Config.MaxPositions {
+			return 0, fmt.Errorf("row %q has %d tokens with its judgement, the model's context only %d: shorten it, or leave it out", row.ID, longest, m.Config.MaxPositions)
+		}
 	}
 	return longest, nil
 }
