@@ -51,7 +51,10 @@ func (a *attempt) do(ctx context.Context) error {
 	a.gone = func() []state.ProcessRecord { return nil }
 	res, err := a.launch(ctx)
 	defer func() { a.gone() }() // the next attempt or stage finds the machine free
-	a.r.live.Remove(a.n.instance)
+	if err == nil {
+		// How far one came that did not get through stays.
+		a.r.live.Remove(a.n.instance)
+	}
 	if a.err != nil {
 		return a.err
 	}

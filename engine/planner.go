@@ -317,7 +317,7 @@ func (p *planner) byNeeds(n *node, decisions []decision, selected bool) (decisio
 func (p *planner) reason(tx *state.Tx, n *node, id identity, changes []Change, forced bool) (string, error) {
 	switch {
 	case forced:
-		return "forced", nil
+		return forcedText(changes), nil
 	case p.damaged[n.instance] != "":
 		return p.damaged[n.instance], nil
 	case len(changes) > 0:

@@ -9,6 +9,14 @@ import (
 	"github.com/so8t/so8t/state"
 )
 
+// forcedText is the reason of a stage that was told to run, and what changed besides.
+func forcedText(changes []Change) string {
+	if len(changes) == 0 {
+		return "forced"
+	}
+	return "forced; " + changesText(changes)
+}
+
 // shownChanges is how many changes a reason spells out; all are in Changes.
 const shownChanges = 3
 

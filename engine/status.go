@@ -114,7 +114,7 @@ func (e *Engine) stageView(r recordedRun, s state.StageRecord, live state.LiveSt
 		if n := len(a.Checkpoints); n > 0 {
 			av.Checkpoint = &CheckpointView{Step: a.Checkpoints[n-1].Step, Path: e.relative(e.inState(a.Checkpoints[n-1].Path))}
 		}
-		if live.Attempt == a.Number && a.Outcome == state.Running {
+		if live.Attempt == a.Number && a.Outcome != state.Succeeded {
 			av.Progress = &ProgressView{Done: live.Done, Total: live.Total, Unit: live.Unit, Message: live.Message}
 		}
 		v.Attempts = append(v.Attempts, av)

@@ -56,7 +56,7 @@ type CheckpointView struct {
 	Path string `json:"path"`
 }
 
-// ProgressView is how far a running attempt is.
+// ProgressView is how far a running attempt is, or one came that did not get through.
 type ProgressView struct {
 	Done    int64  `json:"done"`
 	Total   int64  `json:"total"`

@@ -154,16 +154,14 @@ func (r *run) lock(ctx context.Context, w *work) (*state.FingerprintLock, error)
 
 // look reads what is known of the fingerprint, and says why the stage runs.
 func (w *work) look(ctx context.Context) error {
-	if w.forced {
-		w.record.Reason = "forced"
-		return nil
-	}
 	var entry state.CacheEntry
 	var found bool
 	err := w.r.e.store.View(ctx, func(tx *state.Tx) error {
 		var err error
-		if entry, found, err = tx.Cache(w.identity.fingerprint); err != nil || found {
-			return err
+		if !w.forced {
+			if entry, found, err = tx.Cache(w.identity.fingerprint); err != nil || found {
+				return err
+			}
 		}
 		previous, ran, err := tx.LatestParts(w.r.record.Workflow, w.n.instance)
 		if err != nil {
@@ -174,7 +172,11 @@ func (w *work) look(ctx context.Context) error {
 			changes = w.identity.diff(previous.Parts)
 		}
 		w.record.Changes = stateChanges(changes)
-		if len(changes) > 0 {
+		switch {
+		case w.forced:
+			w.record.Reason = forcedText(changes)
+			return nil
+		case len(changes) > 0:
 			w.record.Reason = changesText(changes)
 			return nil
 		}

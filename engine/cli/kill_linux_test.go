@@ -150,6 +150,9 @@ func TestRun_Signals(t *testing.T) {
 				t.Fatalf("%+v", v)
 			}
 			step := v.Stages[0].Attempts[0].Checkpoint.Step
+			if progress := v.Stages[0].Attempts[0].Progress; progress == nil || progress.Done < 1 || progress.Total != 600 {
+				t.Errorf("it came as far as %+v", progress)
+			}
 			p.noProcessLeft()
 			p.want(0, "resume")
 			v = p.status()
