@@ -86,6 +86,14 @@ func (a *attempt) addLeftovers(ctx context.Context) error {
 
 // launch starts the plugin, lets it run and begins to end it.
 func (a *attempt) launch(ctx context.Context) (plugins.Result, error) {
+	if a.unusable != nil {
+		return plugins.Result{}, a.unusable
+	}
+	if a.try > 1 { // it may have changed while we waited
+		if err := a.fresh(ctx); err != nil {
+			return plugins.Result{}, err
+		}
+	}
 	if err := a.folder.create(a.n.plugin.foreign()); err != nil {
 		return plugins.Result{}, err
 	}

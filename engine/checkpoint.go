@@ -28,6 +28,9 @@ func (a *attempt) saved(ctx context.Context, c plugins.Checkpoint) error {
 	if err != nil || !filepath.IsLocal(rel) {
 		return fmt.Errorf("its folder %q is not below the attempt's checkpoints", c.Path)
 	}
+	if err := a.freshCheckpoint(ctx, path); err != nil {
+		return err
+	}
 	if err := a.nameDurably(); err != nil {
 		return err
 	}

@@ -113,6 +113,10 @@ func (d *digester) folder(ctx context.Context, dir string) ([]manifest.File, err
 // worthRemembering is the size in bytes from which looking a digest up beats computing it.
 const worthRemembering = 256 << 10
 
+// settled is how long a file must have been left alone before its times can tell it from a changed
+// one: longer than the coarsest clock of a file system.
+const settled = 2 * time.Second
+
 // load looks up what is remembered of these files, in one transaction.
 func (d *digester) load(ctx context.Context, keys []state.FileKey) error {
 	keys = slices.DeleteFunc(slices.Clone(keys), func(k state.FileKey) bool {
@@ -160,8 +164,11 @@ func (d *digester) file(path string, info fs.FileInfo) (string, error) {
 		return "", err
 	}
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.learned = append(d.learned, learnedDigest{key, sum, hashed})
-	d.mu.Unlock()
+	if hashed.Sub(time.Unix(0, max(key.MTime, key.CTime))) >= settled {
+		d.known[key] = sum
+	}
 	return sum, nil
 }
 

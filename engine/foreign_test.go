@@ -47,6 +47,15 @@ stages:
 	if got := planLines(p); !strings.HasPrefix(got, "a run: plugin.files: sha256:") {
 		t.Errorf("another file: %s", got)
 	}
+	// What the plan knew of the plugin is of no use for another one.
+	script("three")
+	o, err := h.Run(t.Context(), p, engine.RunOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := h.status(o.Run).Stages[0]; a.Outcome != "failed" || a.Error.Code != "bad_input" || !strings.Contains(a.Error.Message, "plugin ./mine.sh changed") {
+		t.Errorf("a plugin that changed after the plan: %s, %+v", a.Outcome, a.Error)
+	}
 }
 
 // TestForeignPlugin_ThatIsNone is found while the workflow is read, with a place and a reason.

@@ -121,6 +121,7 @@ func (e *Engine) passedOn() map[string]string {
 
 func (e *Engine) foreign(ctx context.Context, p *pluginInfo) error {
 	path := absolute(e.opts.ProjectDir, p.uses)
+	p.path = path
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return workflow.ErrUnknownPlugin
 	}

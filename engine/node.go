@@ -73,8 +73,8 @@ type pluginInfo struct {
 	schema      *withSchema
 	command     host.Command
 	options     host.Options
-	// digest of a foreign plugin's files; a built-in one is known by name and revision.
-	digest string
+	// path and digest of a foreign plugin's files; a built-in one is known by name and revision.
+	path, digest string
 }
 
 // keep is how many checkpoints of an attempt stay: with.checkpoint.keep, else 5.

@@ -27,7 +27,9 @@ import (
 func (a *attempt) finish(ctx context.Context, res plugins.Result, err error) error {
 	var sealed *manifest.Manifest
 	if err == nil && res.Skipped == "" {
-		sealed, err = a.seal(res)
+		if err = a.fresh(ctx); err == nil { // before the result is written, from which it could be adopted
+			sealed, err = a.seal(res)
+		}
 	}
 	removeErr := removeFolder(a.folder.scratch())
 	if err == nil {

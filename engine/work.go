@@ -15,7 +15,7 @@ import (
 // work does what one node needs: it reuses what was done meanwhile, or tries until it is done or
 // is not to be tried again. It holds the lock of the node's fingerprint all the time.
 func (r *run) work(ctx context.Context, n *node) (result, error) {
-	w, err := r.prepare(n)
+	w, err := r.prepare(ctx, n)
 	if err != nil {
 		return result{}, err
 	}
@@ -27,8 +27,10 @@ func (r *run) work(ctx context.Context, n *node) (result, error) {
 		return result{}, err
 	}
 	defer lock.Release() // nobody waits for an error here: the lock dies with the process anyway
-	if err := w.look(ctx); err != nil {
-		return result{}, err
+	if w.unusable == nil {
+		if err := w.look(ctx); err != nil {
+			return result{}, err
+		}
 	}
 	if w.entry != nil {
 		return w.reuse(ctx)
@@ -45,6 +47,10 @@ type work struct {
 	facts    map[string]string
 	with     json.RawMessage
 	forced   bool
+	// inputs are the digests of the user's paths that identity holds.
+	inputs pathDigests
+	// unusable says why no attempt can be made of what the user gave.
+	unusable error
 	holder   state.Holder
 	// entry is what can be reused after all.
 	entry *state.CacheEntry
@@ -53,7 +59,7 @@ type work struct {
 }
 
 // prepare resolves with and computes the fingerprint, now that every input is there.
-func (r *run) prepare(n *node) (*work, error) {
+func (r *run) prepare(ctx context.Context, n *node) (*work, error) {
 	d := r.plan.decisions[n.index]
 	w := &work{r: r, n: n, record: &r.stages[n.index], identity: d.identity, facts: d.facts}
 	w.forced = r.plan.selection.selected(n) && r.plan.selection.forced(n)
@@ -63,9 +69,10 @@ func (r *run) prepare(n *node) (*work, error) {
 		w.facts = report.Facts
 	}
 	told := w.addOutcomes()
+	stale := w.readInputs(ctx)
 	var err error
-	if told || d.identity.fingerprint == "" || d.action != ActionRun {
-		w.identity, err = n.identify(r.e.opts.ProjectDir, r.lookup(n), r.plan.paths.digest, w.facts)
+	if told || stale || d.identity.fingerprint == "" || d.action != ActionRun {
+		w.identity, err = n.identify(r.e.opts.ProjectDir, r.lookup(n), w.inputs.digest, w.facts)
 		if err != nil {
 			return nil, err
 		}
