@@ -44,10 +44,10 @@ func addVerdict(d *document, c Config) error {
 	}
 	m := e.Models["tuned"]
 	t := &table{heading: []string{"", "Value", "95 % interval"}}
-	t.row(text("accuracy on the test split"), s.percent("accuracy", &m.Accuracy), wilson(s, "accuracy", m.Wilson95))
-	t.row(text("false allows, of rows that must not be allowed"), s.percent("false_allow_rate", m.FalseAllowRate), wilson(s, "false_allow_rate", m.Wilson95))
-	t.row(text("the same for the calibrated decision"), s.percent("decision_false_allow_rate", m.Decision.FalseAllowRate), wilson(s, "decision_false_allow_rate", rename(m.Decision.Wilson95)))
-	t.row(text("accuracy of the calibrated decision"), s.percent("decision_accuracy", &m.Decision.Accuracy), text(""))
+	t.row(text("accuracy on the test split"), s.percent("accuracy", &m.Accuracy), wilson(s, "accuracy", m.Wilson95["accuracy"]))
+	t.row(text("false allows, of rows that must not be allowed"), s.percent("false_allow_rate", m.FalseAllowRate), wilson(s, "false_allow_rate", m.Wilson95["false_allow_rate"]))
+	t.row(text("the same for the calibrated decision"), s.percent("decision_false_allow_rate", m.Decision.FalseAllowRate), wilson(s, "decision_false_allow_rate", m.Decision.Wilson95["false_allow_rate"]))
+	t.row(text("accuracy of the calibrated decision"), s.percent("decision_accuracy", &m.Decision.Accuracy), wilson(s, "decision_accuracy", m.Decision.Wilson95["accuracy"]))
 	blocks := []block{paragraph(s.count("rows", e.N), text(" test rows, judged by the exported file.")), {table: t}}
 	if b, ok := e.Comparisons["base"]; ok {
 		blocks = append(blocks, paragraph(text("Against the untouched base: accuracy "), s.points("gain_over_base", b.Difference["accuracy"]),
@@ -57,13 +57,8 @@ func addVerdict(d *document, c Config) error {
 	return nil
 }
 
-// rename maps the decision's intervals to the names of its numbers.
-func rename(w map[string]*metrics.Interval) map[string]*metrics.Interval {
-	return map[string]*metrics.Interval{"decision_false_allow_rate": w["false_allow_rate"]}
-}
-
-func wilson(s source, name string, w map[string]*metrics.Interval) cell {
-	i := w[name]
+// wilson is the interval of a share.
+func wilson(s source, name string, i *metrics.Interval) cell {
 	if i == nil {
 		return text("undefined")
 	}
@@ -207,11 +202,11 @@ func modelTable(s source, e evalFile) *table {
 			s.number(p+"nll", m.NLL, "%.3f"), s.number(p+"ece", m.ECE, "%.3f"), s.number(p+"ece_after", m.After.ECE, "%.3f"))
 	}
 	if e.Ngram != nil {
-		t.row(text("character n-grams"), s.percent("ngram.accuracy", &e.Ngram.Accuracy), text(""), s.number("ngram.macro_f1", e.Ngram.MacroF1, "%.3f"),
+		t.row(text("character n-grams"), s.percent("ngram.accuracy", &e.Ngram.Accuracy), wilson(s, "ngram.accuracy", e.Ngram.Wilson95["accuracy"]), s.number("ngram.macro_f1", e.Ngram.MacroF1, "%.3f"),
 			s.percent("ngram.false_allow_rate", e.Ngram.FalseAllowRate), s.percent("ngram.deny_recall", e.Ngram.DenyRecall), text(""), text(""), text(""))
 	}
 	if e.Majority != nil {
-		t.row(text("always %s", e.Majority.Label), s.percent("majority.accuracy", &e.Majority.Accuracy), text(""), text(""), text(""), text(""), text(""), text(""), text(""))
+		t.row(text("always %s", e.Majority.Label), s.percent("majority.accuracy", &e.Majority.Accuracy), wilson(s, "majority.accuracy", e.Majority.Wilson95["accuracy"]), text(""), text(""), text(""), text(""), text(""), text(""))
 	}
 	return t
 }

@@ -97,6 +97,16 @@ func TestRun_NumbersOfFiguresAreTraced(t *testing.T) {
 	}
 }
 
+// No accuracy is shown without how far it can be believed.
+func TestRun_EveryAccuracyHasItsInterval(t *testing.T) {
+	_, markdown, _ := run(t, whole, nil)
+	for _, row := range []string{"character n-grams", "always [A-Z]+", "tuned, as exported", "untouched base", "accuracy of the calibrated decision"} {
+		if !regexp.MustCompile(`\| ` + row + ` \| [\d.]+ % \| [\d.]+ – [\d.]+ % \|`).MatchString(markdown) {
+			t.Errorf("no interval beside the accuracy of %s", row)
+		}
+	}
+}
+
 // The accuracy on the page is the one in eval's metrics.
 func TestRun_ShowsWhatTheArtifactSays(t *testing.T) {
 	_, markdown, numbers := run(t, whole, nil)
