@@ -121,7 +121,7 @@ func newRun(ctx context.Context, a *plugins.Attempt, c Config, be backend.Backen
 		Every: every, Stop: a.Stop,
 		Save: func(step int64, write func(dir string) error) error { return a.SaveCheckpoint(ctx, step, write) },
 		OnStep: func(p loop.Point, rate float64) {
-			a.Progress(p.Step, c.Steps, "step")
+			a.Report(plugins.Progress{Done: p.Step, Total: c.Steps, Unit: "step", Message: fmt.Sprintf("loss %.3f", p.Loss)})
 			a.Metric("loss", p.Loss, p.Step)
 			a.Metric("tokens_per_second", rate, p.Step)
 		},

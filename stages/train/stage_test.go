@@ -117,6 +117,10 @@ func TestRun_WritesAdapterCurveAndMetrics(t *testing.T) {
 	}
 	res, err := Stage{}.Run(t.Context(), a)
 	must(t, err)
+	if !strings.HasPrefix(progress.Message, "loss ") {
+		t.Errorf("progress says %q, not the loss", progress.Message)
+	}
+	progress.Message = ""
 	if progress != (plugins.Progress{Done: 12, Total: 12, Unit: "step"}) || series["loss"] != 12 || series["eval_loss"] == 0 || series["gate_angle_max"] == 0 {
 		t.Errorf("progress %+v, series %v", progress, series)
 	}
