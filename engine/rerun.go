@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 
+	"github.com/so8t/so8t/engine/workflow"
 	"github.com/so8t/so8t/state"
 )
 
@@ -58,10 +58,11 @@ func (e *Engine) planRerun(ctx context.Context, name, stage string, opts RerunOp
 	if len(targets) == 0 {
 		return nil, "", noStage(nodes, stage)
 	}
-	for _, n := range targets {
-		if err := n.override(opts.With); err != nil {
-			return nil, "", err
-		}
+	if err := w.override(targets, opts.With); err != nil {
+		return nil, "", err
+	}
+	if nodes, err = buildNodes(w); err != nil {
+		return nil, "", err
 	}
 	selection := Selection{Only: []string{stage}, Force: []string{stage}}
 	if opts.Downstream {
@@ -75,32 +76,25 @@ func (e *Engine) planRerun(ctx context.Context, name, stage string, opts RerunOp
 	return plan, id, err
 }
 
-// override puts values into with.
-func (n *node) override(values map[string]string) error {
-	for field, text := range values {
-		value := decodeJSON(json.RawMessage(text))
-		if value == nil && text != "null" {
-			value = text
+// override puts values into the with of the targets. What does not fit the plugin's schema is
+// workflow.Problems.
+func (w *Workflow) override(targets []*node, values map[string]string) error {
+	if len(values) == 0 {
+		return nil
+	}
+	meant := map[string]bool{}
+	for _, n := range targets {
+		meant[n.instance] = true
+	}
+	for _, n := range w.Nodes {
+		if !meant[n.ID] {
+			continue
 		}
-		names := strings.Split(field, ".")
-		s, object := n.plugin.schema, n.with
-		for _, name := range names[:len(names)-1] {
-			s = s.field(name)
-			next, ok := object[name].(map[string]any)
-			if !ok {
-				next = map[string]any{}
-				object[name] = next
-			}
-			object = next
+		with, err := workflow.Override(w.plugins[n.Uses].description.With, n.With, values)
+		if err != nil {
+			return err
 		}
-		last := names[len(names)-1]
-		if n.plugin.schema.Properties != nil && s.Properties[last] == nil && s.rest == nil {
-			return &SelectionError{Message: fmt.Sprintf("stage %q has no field %q", n.instance, field)}
-		}
-		if s.field(last).Type == "string" {
-			value = text
-		}
-		object[last] = value
+		n.With = with
 	}
 	return nil
 }

@@ -1,11 +1,13 @@
 package engine_test
 
 import (
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/so8t/so8t/engine"
+	"github.com/so8t/so8t/engine/workflow"
 )
 
 func TestRerun(t *testing.T) {
@@ -30,10 +32,26 @@ func TestRerun(t *testing.T) {
 	if outcomes(v) != "a=cached b=succeeded c=succeeded" || v.Stages[1].Outputs["out"].SHA256 == first.Stages[1].Outputs["out"].SHA256 {
 		t.Errorf("rerun with another seed and what is below: %s", outcomes(v))
 	}
-	for stage, with := range map[string]map[string]string{"nope": nil, "b": {"sed": "1"}} {
-		if _, err := h.Rerun(t.Context(), first.Run, stage, engine.RerunOptions{With: with}); err == nil || !strings.Contains(err.Error(), "no ") {
-			t.Errorf("rerun of %s with %v: %v", stage, with, err)
+	if _, err := h.Rerun(t.Context(), first.Run, "nope", engine.RerunOptions{}); err == nil || !strings.Contains(err.Error(), "no stage") {
+		t.Errorf("rerun of no stage: %v", err)
+	}
+}
+
+// TestRerun_WithIsCheckedBySchema, as the workflow's own with is.
+func TestRerun_WithIsCheckedBySchema(t *testing.T) {
+	h := open(t, project(t, chain))
+	first := h.run(engine.Selection{}, nil)
+	for field, test := range map[string]struct{ text, want string }{
+		"sed": {"1", `unknown key "sed" in with`}, "seed": {"many", "with.seed wants an int"},
+		"steps": {"-1", "with.steps must be 0 or more"}, "exit": {"256", "with.exit must be 255 or less"},
+	} {
+		_, err := h.Rerun(t.Context(), first.Run, "b", engine.RerunOptions{With: map[string]string{field: test.text}})
+		if _, ok := errors.AsType[workflow.Problems](err); !ok || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("rerun with %s=%s: %v", field, test.text, err)
 		}
+	}
+	if runs, err := h.Runs(t.Context(), engine.RunsFilter{}); err != nil || len(runs.Runs) != 1 {
+		t.Errorf("a rerun that was refused left a run: %+v, %v", runs, err)
 	}
 }
 
