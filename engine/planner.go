@@ -32,6 +32,7 @@ type Plan struct {
 	reports   map[string]plugins.CheckReport
 	selection selection
 	paths     pathDigests
+	rerun     *rerunRequest
 }
 
 // pin is what an instance left in an earlier run.
@@ -97,14 +98,14 @@ func (e *Engine) Plan(ctx context.Context, w *Workflow, s Selection) (*Plan, err
 	if err != nil {
 		return nil, err
 	}
-	return e.plan(ctx, w, nodes, s, nil)
-}
-
-func (e *Engine) plan(ctx context.Context, w *Workflow, nodes []*node, s Selection, pinned map[string]pin) (*Plan, error) {
 	selected, err := newSelection(nodes, s)
 	if err != nil {
 		return nil, err
 	}
+	return e.plan(ctx, w, nodes, selected, nil)
+}
+
+func (e *Engine) plan(ctx context.Context, w *Workflow, nodes []*node, selected selection, pinned map[string]pin) (*Plan, error) {
 	p := &planner{
 		e: e, nodes: nodes, index: byInstance(nodes), selection: selected, pinned: pinned, previous: map[string]state.LatestParts{},
 		reports: map[string]plugins.CheckReport{}, damaged: map[string]string{}, sound: map[string]bool{},

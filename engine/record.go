@@ -13,8 +13,15 @@ import (
 type runExtra struct {
 	// Plugins maps uses to what identified the plugin.
 	Plugins map[string]string `json:"plugins"`
-	// With holds overrides of rerun, by instance.
-	With map[string]json.RawMessage `json:"with,omitempty"`
+	// Rerun is there when the run repeats a part of another.
+	Rerun *rerunRequest `json:"rerun,omitempty"`
+}
+
+// rerunRequest is what a rerun was asked for, beside the selection. What it takes from the other
+// run stands in the stages' records, as cached.
+type rerunRequest struct {
+	Stage string            `json:"stage"`
+	With  map[string]string `json:"with,omitempty"`
 }
 
 func (r *run) planRecord() (state.RunPlan, error) {
@@ -31,7 +38,7 @@ func (r *run) planRecord() (state.RunPlan, error) {
 	if p.Params, err = json.Marshal(w.params); err != nil {
 		return p, err
 	}
-	extra := runExtra{Plugins: map[string]string{}}
+	extra := runExtra{Plugins: map[string]string{}, Rerun: r.plan.rerun}
 	for uses, plugin := range w.plugins {
 		extra.Plugins[uses] = plugin.identity()
 	}

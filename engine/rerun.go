@@ -54,26 +54,39 @@ func (e *Engine) planRerun(ctx context.Context, name, stage string, opts RerunOp
 	if err != nil {
 		return nil, "", err
 	}
-	targets := matching(nodes, stage)
-	if len(targets) == 0 {
+	if len(matching(nodes, stage)) == 0 {
 		return nil, "", noStage(nodes, stage)
 	}
-	if err := w.override(targets, opts.With); err != nil {
-		return nil, "", err
-	}
-	if nodes, err = buildNodes(w); err != nil {
+	request := &rerunRequest{Stage: stage, With: opts.With}
+	if nodes, err = w.repeated(nodes, request); err != nil {
 		return nil, "", err
 	}
 	selection := Selection{Only: []string{stage}, Force: []string{stage}}
 	if opts.Downstream {
 		selection.Only, selection.From = nil, []string{stage}
 	}
-	pins, err := e.pins(ctx, id, nodes, selection)
+	selected, err := newSelection(nodes, selection)
 	if err != nil {
 		return nil, "", err
 	}
-	plan, err := e.plan(ctx, w, nodes, selection, pins)
-	return plan, id, err
+	pins, err := e.pins(ctx, id, nodes, selected)
+	if err != nil {
+		return nil, "", err
+	}
+	plan, err := e.plan(ctx, w, nodes, selected, pins)
+	if err != nil {
+		return nil, "", err
+	}
+	plan.rerun = request
+	return plan, id, nil
+}
+
+// repeated are the nodes of a workflow with what a rerun overrides.
+func (w *Workflow) repeated(nodes []*node, r *rerunRequest) ([]*node, error) {
+	if err := w.override(matching(nodes, r.Stage), r.With); err != nil {
+		return nil, err
+	}
+	return buildNodes(w)
 }
 
 // override puts values into the with of the targets. What does not fit the plugin's schema is
@@ -100,11 +113,7 @@ func (w *Workflow) override(targets []*node, values map[string]string) error {
 }
 
 // pins are the stages that the repeated ones depend on, as the run recorded them.
-func (e *Engine) pins(ctx context.Context, id string, nodes []*node, given Selection) (map[string]pin, error) {
-	s, err := newSelection(nodes, given)
-	if err != nil {
-		return nil, err
-	}
+func (e *Engine) pins(ctx context.Context, id string, nodes []*node, s selection) (map[string]pin, error) {
 	pins := map[string]pin{}
 	above := map[int]bool{}
 	for _, n := range nodes {
@@ -112,7 +121,7 @@ func (e *Engine) pins(ctx context.Context, id string, nodes []*node, given Selec
 			spread(nodes, n, above, func(n *node) []int { return n.needs })
 		}
 	}
-	err = e.store.View(ctx, func(tx *state.Tx) error {
+	err := e.store.View(ctx, func(tx *state.Tx) error {
 		records, err := tx.Stages(id)
 		if err != nil {
 			return err

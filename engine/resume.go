@@ -35,11 +35,14 @@ func (e *Engine) Resume(ctx context.Context, name string, opts ResumeOptions) (*
 	if err := e.recoverDead(ctx, ""); err != nil { // all others: this one is held, by us
 		return nil, err
 	}
-	w, selection, err := e.recorded(ctx, id, opts.AcceptChanges)
+	w, extra, selection, err := e.recorded(ctx, id, opts.AcceptChanges)
 	if err != nil {
 		return nil, err
 	}
 	nodes, err := buildNodes(w)
+	if err == nil && extra.Rerun != nil {
+		nodes, err = w.repeated(nodes, extra.Rerun)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +50,7 @@ func (e *Engine) Resume(ctx context.Context, name string, opts ResumeOptions) (*
 	if err != nil {
 		return nil, fmt.Errorf("taking over run %s: %w", id, err)
 	}
-	plan, err := e.plan(ctx, w, nodes, selection, nil)
+	plan, err := e.planRest(ctx, id, w, nodes, selection, extra)
 	if err == nil {
 		err = plan.ready()
 	}
@@ -60,6 +63,41 @@ func (e *Engine) Resume(ctx context.Context, name string, opts ResumeOptions) (*
 		return nil, fmt.Errorf("resuming run %s: %w", id, err)
 	}
 	return r.execute(ctx)
+}
+
+// planRest plans what is left of a run. What was forced and has succeeded in it is done; what a
+// rerun took from another run stays that.
+func (e *Engine) planRest(ctx context.Context, id string, w *Workflow, nodes []*node, given Selection, extra runExtra) (*Plan, error) {
+	selected, err := newSelection(nodes, given)
+	if err != nil {
+		return nil, err
+	}
+	if selected.done, err = e.succeeded(ctx, id, nodes); err != nil {
+		return nil, err
+	}
+	var pins map[string]pin
+	if extra.Rerun != nil {
+		if pins, err = e.pins(ctx, id, nodes, selected); err != nil {
+			return nil, err
+		}
+	}
+	return e.plan(ctx, w, nodes, selected, pins)
+}
+
+// succeeded are the nodes that a run has done itself.
+func (e *Engine) succeeded(ctx context.Context, id string, nodes []*node) (map[int]bool, error) {
+	done := map[int]bool{}
+	err := e.store.View(ctx, func(tx *state.Tx) error {
+		records, err := tx.Stages(id)
+		index := byInstance(nodes)
+		for _, r := range records {
+			if n := index[r.Instance]; n != nil && r.Outcome == state.Succeeded {
+				done[n.index] = true
+			}
+		}
+		return err
+	})
+	return done, err
 }
 
 // held turns the state's error into ours.
@@ -121,49 +159,53 @@ func (e *Engine) toResume(ctx context.Context, name string) (string, error) {
 }
 
 // recorded reads the workflow of a run as it is now and compares it with what the run was started
-// with. Comments and the like are no changes.
-func (e *Engine) recorded(ctx context.Context, id string, accept bool) (*Workflow, Selection, error) {
+// with. Comments and the like are no changes. A rerun goes on with what was recorded: it repeats that,
+// whatever the file says.
+func (e *Engine) recorded(ctx context.Context, id string, accept bool) (*Workflow, runExtra, Selection, error) {
 	run, plan, extra, err := e.runPlan(ctx, id)
 	if err != nil {
-		return nil, Selection{}, err
+		return nil, extra, Selection{}, err
 	}
 	var params map[string]string
 	if err := json.Unmarshal(plan.Params, &params); err != nil {
-		return nil, Selection{}, fmt.Errorf("reading the parameters of run %s: %w", id, err)
+		return nil, extra, Selection{}, fmt.Errorf("reading the parameters of run %s: %w", id, err)
 	}
 	selection := parseSelection(plan.Selectors)
-	source, err := os.ReadFile(absolute(e.opts.ProjectDir, run.File))
-	if errors.Is(err, fs.ErrNotExist) {
-		source, err = []byte(plan.Source), nil
+	source := []byte(plan.Source)
+	if extra.Rerun == nil {
+		source, err = os.ReadFile(absolute(e.opts.ProjectDir, run.File))
+		if errors.Is(err, fs.ErrNotExist) {
+			source, err = []byte(plan.Source), nil
+		}
 	}
 	if err != nil {
-		return nil, selection, fmt.Errorf("reading workflow: %w", err)
+		return nil, extra, selection, fmt.Errorf("reading workflow: %w", err)
 	}
 	now, err := e.parse(ctx, run.File, source, params)
 	if err != nil {
-		return nil, selection, err
+		return nil, extra, selection, err
 	}
 	if accept {
-		return now, selection, nil
+		return now, extra, selection, nil
 	}
 	then := now
 	if !bytes.Equal(source, []byte(plan.Source)) {
 		if then, err = e.parse(ctx, run.File, []byte(plan.Source), params); err != nil {
 			var problems workflow.Problems
 			if !errors.As(err, &problems) {
-				return nil, selection, err
+				return nil, extra, selection, err
 			}
-			return nil, selection, &ChangedError{Run: id, Changes: []Change{{Field: "workflow"}}}
+			return nil, extra, selection, &ChangedError{Run: id, Changes: []Change{{Field: "workflow"}}}
 		}
 	}
 	changes, err := compareWorkflows(then, now, extra)
 	if err != nil {
-		return nil, selection, err
+		return nil, extra, selection, err
 	}
 	if len(changes) > 0 {
-		return nil, selection, &ChangedError{Run: id, Changes: changes}
+		return nil, extra, selection, &ChangedError{Run: id, Changes: changes}
 	}
-	return now, selection, nil
+	return now, extra, selection, nil
 }
 
 func (e *Engine) runPlan(ctx context.Context, id string) (state.Run, state.RunPlan, runExtra, error) {

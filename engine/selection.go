@@ -60,10 +60,14 @@ type selection struct {
 	in       map[int]bool
 	force    map[int]bool
 	forceAll bool
+	// done are forced ones that have run as they were told to.
+	done map[int]bool
 }
 
 func (s selection) selected(n *node) bool { return s.in == nil || s.in[n.index] }
-func (s selection) forced(n *node) bool   { return s.forceAll || s.force[n.index] }
+func (s selection) forced(n *node) bool {
+	return (s.forceAll || s.force[n.index]) && !s.done[n.index]
+}
 
 func newSelection(nodes []*node, given Selection) (selection, error) {
 	s := selection{given: given, forceAll: given.ForceAll}

@@ -1,0 +1,99 @@
+package engine_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/so8t/so8t/engine"
+)
+
+// interruptAt is an engine on dir whose run is interrupted when the stage has started.
+func interruptAt(t *testing.T, dir, stage string) (*harness, *engine.Control) {
+	t.Helper()
+	control := engine.NewControl()
+	h := open(t, dir, func(o *engine.Options) {
+		listen := o.Listener
+		o.Listener = func(e engine.Event) {
+			listen(e)
+			if e.Kind == engine.StageStarted && e.Instance == stage {
+				control.Interrupt(engine.SIGINT)
+			}
+		}
+	})
+	return h, control
+}
+
+const pausing = `
+version: 1
+name: slow
+stages:
+  a: { uses: noop, with: { seed: 1, trace: trace } }
+  b: { uses: noop, with: { seed: 2, duration: 2s, trace: trace, inputs: ["${stages.a.outputs.out}"] } }
+  c: { uses: noop, with: { seed: 3, inputs: ["${stages.b.outputs.out}"] } }
+`
+
+// quick makes a stage of pausing quick, which changes nothing that it makes.
+func quick(text string) string { return strings.Replace(text, "2s", "0s", 1) }
+
+// TestResume_OfARerun goes on with what the rerun changed, on what it took from the other run.
+func TestResume_OfARerun(t *testing.T) {
+	dir := project(t, quick(pausing))
+	first := open(t, dir).run(engine.Selection{}, nil)
+	want, err := open(t, dir).Rerun(t.Context(), first.Run, "b", engine.RerunOptions{With: map[string]string{"seed": "7"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, control := interruptAt(t, dir, "b")
+	o, err := h.Rerun(t.Context(), first.Run, "b", engine.RerunOptions{With: map[string]string{"seed": "7", "duration": "2s"}, Control: control})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := outcomes(h.status(o.Run)); o.State != "interrupted" || got != "a=cached b=interrupted c=skipped" {
+		t.Fatalf("%s: %s", o.State, got)
+	}
+	// Neither the file nor a newer run of what is above is what was rerun.
+	write(t, filepath.Join(dir, "so8t.yaml"), strings.Replace(quick(pausing), "seed: 1", "seed: 11", 1))
+	h = open(t, dir)
+	h.run(engine.Selection{}, nil)
+	o, err = h.Resume(t.Context(), o.Run, engine.ResumeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := h.status(o.Run)
+	if got := outcomes(v); got != "a=cached b=succeeded c=skipped" || v.Stages[0].FromRun != first.Run {
+		t.Errorf("%s, a from %s, want it from %s", got, v.Stages[0].FromRun, first.Run)
+	}
+	if v.Stages[1].Outputs["out"].SHA256 != h.status(want.Run).Stages[1].Outputs["out"].SHA256 {
+		t.Error("b did not run with the seed of the rerun")
+	}
+}
+
+// TestResume_OfAForcedRun: what was forced once is done.
+func TestResume_OfAForcedRun(t *testing.T) {
+	dir := project(t, quick(pausing))
+	open(t, dir).run(engine.Selection{}, nil)
+	write(t, filepath.Join(dir, "so8t.yaml"), pausing)
+	h, control := interruptAt(t, dir, "b")
+	o, err := h.Run(t.Context(), h.plan(engine.Selection{ForceAll: true}, nil), engine.RunOptions{Control: control})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := outcomes(h.status(o.Run)); got != "a=succeeded b=interrupted c=pending" {
+		t.Fatal(got)
+	}
+	write(t, filepath.Join(dir, "so8t.yaml"), quick(pausing))
+	h = open(t, dir)
+	if o, err = h.Resume(t.Context(), o.Run, engine.ResumeOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	v := h.status(o.Run)
+	if got := outcomes(v); got != "a=succeeded b=succeeded c=succeeded" {
+		t.Error(got)
+	}
+	for i, want := range []int{1, 2, 1} {
+		if got := len(v.Stages[i].Attempts); got != want {
+			t.Errorf("stage %s has %d attempts, want %d", v.Stages[i].Instance, got, want)
+		}
+	}
+}
