@@ -50,7 +50,7 @@ type Event struct {
 	Done, Total int64   // progress
 	Unit        string  // progress
 	Name        string  // metric
-	Value       float64 // metric
+	Value       float64 // metric; null in JSON when it is not finite
 	Step        int64   // metric, checkpoint
 	Level       string  // log: debug, info, warn, error
 	Message     string  // progress, log, warning
@@ -98,7 +98,7 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	case Progressed:
 		m["done"], m["total"], m["unit"] = e.Done, e.Total, e.Unit
 	case Measured:
-		m["name"], m["value"], m["step"] = e.Name, e.Value, e.Step
+		m["name"], m["value"], m["step"] = e.Name, finite(e.Value), e.Step
 	case Logged:
 		m["level"] = e.Level
 	case Saved:

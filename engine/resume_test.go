@@ -53,9 +53,9 @@ func TestResume_OfARerun(t *testing.T) {
 		t.Fatalf("%s: %s", o.State, got)
 	}
 	// Neither the file nor a newer run of what is above is what was rerun.
-	write(t, filepath.Join(dir, "so8t.yaml"), strings.Replace(quick(pausing), "seed: 1", "seed: 11", 1))
 	h = open(t, dir)
-	h.run(engine.Selection{}, nil)
+	h.run(engine.Selection{Only: []string{"a"}, ForceAll: true}, nil)
+	write(t, filepath.Join(dir, "so8t.yaml"), strings.Replace(quick(pausing), "seed: 1", "seed: 11", 1))
 	o, err = h.Resume(t.Context(), o.Run, engine.ResumeOptions{})
 	if err != nil {
 		t.Fatal(err)

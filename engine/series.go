@@ -31,7 +31,7 @@ func (e *Engine) Metrics(ctx context.Context, id, stage string) (*MetricsView, e
 		if stage != "" && s.Instance != stage && s.Stage != stage {
 			continue
 		}
-		m := StageMetrics{Final: map[string]float64{}, Series: map[string][][2]float64{}}
+		m := StageMetrics{Final: Values{}, Series: map[string]Points{}}
 		for name, value := range s.Metrics {
 			m.Final[name] = value
 		}
@@ -46,7 +46,7 @@ func (e *Engine) Metrics(ctx context.Context, id, stage string) (*MetricsView, e
 }
 
 // series reads the curves of a stage's latest attempt, or of the one it reuses.
-func (e *Engine) series(ctx context.Context, s state.StageRecord, into map[string][][2]float64) error {
+func (e *Engine) series(ctx context.Context, s state.StageRecord, into map[string]Points) error {
 	if s.Outcome == state.Cached {
 		pin, _ := pinOf(s)
 		folder := e.entryFolder(pin.entry)
@@ -61,7 +61,7 @@ func (e *Engine) series(ctx context.Context, s state.StageRecord, into map[strin
 // maxResumes bounds how long a chain of resumed attempts is followed.
 const maxResumes = 10_000
 
-func (e *Engine) attemptSeries(ctx context.Context, f attemptFolder, into map[string][][2]float64, depth int) error {
+func (e *Engine) attemptSeries(ctx context.Context, f attemptFolder, into map[string]Points, depth int) error {
 	origin, ok, err := readOrigin(f.origin())
 	if err != nil {
 		return err
@@ -79,7 +79,7 @@ func (e *Engine) attemptSeries(ctx context.Context, f attemptFolder, into map[st
 }
 
 // readMetrics appends the points of a metrics file; a torn last line is none.
-func readMetrics(path string, into map[string][][2]float64) error {
+func readMetrics(path string, into map[string]Points) error {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -1,5 +1,10 @@
 package engine
 
+import (
+	"encoding/json"
+	"math"
+)
+
 // The views are what the read side answers; their JSON is that of the command line's contract.
 
 // StatusView is one run: `status --json`.
@@ -34,7 +39,7 @@ type StageView struct {
 	Needs    []string              `json:"needs"`
 	Attempts []AttemptView         `json:"attempts"`
 	Outputs  map[string]OutputView `json:"outputs"`
-	Metrics  map[string]float64    `json:"metrics"`
+	Metrics  Values                `json:"metrics"`
 	Error    *Failure              `json:"error,omitempty"`
 }
 
@@ -112,9 +117,41 @@ type MetricsView struct {
 
 // StageMetrics are the metrics of one instance.
 type StageMetrics struct {
-	Final map[string]float64 `json:"final"`
+	Final Values `json:"final"`
 	// Series holds [step, value] pairs in the order of the steps.
-	Series map[string][][2]float64 `json:"series"`
+	Series map[string]Points `json:"series"`
+}
+
+// Values are numbers by name. In JSON one that is not finite is null.
+type Values map[string]float64
+
+// MarshalJSON writes an object, sorted by name.
+func (v Values) MarshalJSON() ([]byte, error) {
+	out := make(map[string]any, len(v))
+	for name, value := range v {
+		out[name] = finite(value)
+	}
+	return json.Marshal(out)
+}
+
+// Points are [step, value] pairs. In JSON a value that is not finite is null.
+type Points [][2]float64
+
+// MarshalJSON writes a list of pairs.
+func (p Points) MarshalJSON() ([]byte, error) {
+	out := make([][2]any, len(p))
+	for i, point := range p {
+		out[i] = [2]any{finite(point[0]), finite(point[1])}
+	}
+	return json.Marshal(out)
+}
+
+// finite is v for JSON, which has no NaN and no infinities: nil stands for them.
+func finite(v float64) any {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return nil
+	}
+	return v
 }
 
 // PlanView is `plan --json`.
