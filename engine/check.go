@@ -110,8 +110,7 @@ func (p *pluginInfo) with(env map[string]string) *pluginInfo {
 }
 
 func (n *node) hostOptions(secrets map[string]string) host.Options {
-	o := n.plugin.options
-	o.Name = n.instance
+	o := host.Options{Name: n.instance}
 	for _, name := range sortedKeys(secrets) {
 		o.Secrets = append(o.Secrets, secrets[name])
 	}

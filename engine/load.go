@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/so8t/so8t/engine/workflow"
 	"github.com/so8t/so8t/plugins"
@@ -132,15 +131,7 @@ func (e *Engine) foreign(ctx context.Context, p *pluginInfo) error {
 	if p.digest, _, err = found.Digest(); err != nil {
 		return err
 	}
-	p.command = host.Command{Path: found.Command[0], Args: found.Command[1:], Dir: found.Dir, Env: map[string]string{}}
-	for name, value := range found.Env {
-		if value != nil {
-			p.command.Env[name] = *value
-		} else if v := e.opts.Getenv(name); v != "" {
-			p.command.Env[name] = v
-		}
-	}
-	p.options.StartTimeout = found.StartTimeout
+	p.command = host.Foreign(found)
 	if p.description, err = e.describe(ctx, p); err != nil {
 		return err
 	}
@@ -152,12 +143,7 @@ func (e *Engine) foreign(ctx context.Context, p *pluginInfo) error {
 
 // describe asks a plugin what it is, in a process of its own.
 func (e *Engine) describe(ctx context.Context, p *pluginInfo) (plugins.Description, error) {
-	options := p.options
-	options.Name = p.uses
-	if options.StartTimeout == 0 {
-		options.StartTimeout = 10 * time.Second
-	}
-	started, err := e.start(ctx, p, options)
+	started, err := e.start(ctx, p, host.Options{Name: p.uses})
 	if err != nil {
 		return plugins.Description{}, err
 	}

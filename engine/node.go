@@ -72,7 +72,6 @@ type pluginInfo struct {
 	description plugins.Description
 	schema      *withSchema
 	command     host.Command
-	options     host.Options
 	// path and digest of a foreign plugin's files; a built-in one is known by name and revision.
 	path, digest string
 }

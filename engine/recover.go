@@ -15,9 +15,9 @@ import (
 
 // recoverDead puts in order what engines left that ended without doing so: it sweeps what is left
 // of their plugins, adopts attempts that had finished but for their commit, and calls the others,
-// and the runs, interrupted. A run that an engine holds is not touched. With only, just that run.
-func (e *Engine) recoverDead(ctx context.Context, only string) error {
-	dead, err := e.deadRuns(ctx, only)
+// and the runs, interrupted. A run that an engine holds is not touched.
+func (e *Engine) recoverDead(ctx context.Context) error {
+	dead, err := e.deadRuns(ctx)
 	if err != nil {
 		return err
 	}
@@ -42,12 +42,12 @@ func (e *Engine) recoverDead(ctx context.Context, only string) error {
 }
 
 // deadRuns are recorded as running, but nobody holds them.
-func (e *Engine) deadRuns(ctx context.Context, only string) ([]string, error) {
+func (e *Engine) deadRuns(ctx context.Context) ([]string, error) {
 	var running []string
 	err := e.store.View(ctx, func(tx *state.Tx) error {
 		runs, err := tx.Runs()
 		for _, r := range runs {
-			if r.State == state.RunRunning && (only == "" || only == r.ID) {
+			if r.State == state.RunRunning {
 				running = append(running, r.ID)
 			}
 		}

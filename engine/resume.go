@@ -32,7 +32,7 @@ func (e *Engine) Resume(ctx context.Context, name string, opts ResumeOptions) (*
 		return nil, held(id, err)
 	}
 	defer lock.Release()
-	if err := e.recoverDead(ctx, ""); err != nil { // all others: this one is held, by us
+	if err := e.recoverDead(ctx); err != nil { // all others: this one is held, by us
 		return nil, err
 	}
 	w, extra, selection, err := e.recorded(ctx, id, opts.AcceptChanges)

@@ -48,7 +48,7 @@ func (e *Engine) Run(ctx context.Context, plan *Plan, opts RunOptions) (*Outcome
 	if err := plan.ready(); err != nil {
 		return nil, err
 	}
-	if err := e.recoverDead(ctx, ""); err != nil {
+	if err := e.recoverDead(ctx); err != nil {
 		return nil, err
 	}
 	now := e.now()
