@@ -30,7 +30,7 @@ var supported = []string{"secrets", "slots", "concurrency"}
 // plugins describe themselves. What is wrong with the file is workflow.Problems.
 func (e *Engine) Load(ctx context.Context, path string, params map[string]string) (*Workflow, error) {
 	path = absolute(e.opts.ProjectDir, path)
-	source, err := os.ReadFile(path)
+	source, err := workflow.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading workflow: %w", err)
 	}

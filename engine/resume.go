@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 
 	"github.com/so8t/so8t/engine/workflow"
 	"github.com/so8t/so8t/state"
@@ -173,7 +172,7 @@ func (e *Engine) recorded(ctx context.Context, id string, accept bool) (*Workflo
 	selection := parseSelection(plan.Selectors)
 	source := []byte(plan.Source)
 	if extra.Rerun == nil {
-		source, err = os.ReadFile(absolute(e.opts.ProjectDir, run.File))
+		source, err = workflow.ReadFile(absolute(e.opts.ProjectDir, run.File))
 		if errors.Is(err, fs.ErrNotExist) {
 			source, err = []byte(plan.Source), nil
 		}

@@ -1,11 +1,14 @@
 package engine_test
 
 import (
+	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/so8t/so8t/engine"
+	"github.com/so8t/so8t/engine/workflow"
 )
 
 // interruptAt is an engine on dir whose run is interrupted when the stage has started.
@@ -95,5 +98,28 @@ func TestResume_OfAForcedRun(t *testing.T) {
 		if got := len(v.Stages[i].Attempts); got != want {
 			t.Errorf("stage %s has %d attempts, want %d", v.Stages[i].Instance, got, want)
 		}
+	}
+}
+
+// TestLoad_EndlessFile: no more of a file is read than shows that it is too large.
+func TestLoad_EndlessFile(t *testing.T) {
+	dir := project(t, strings.Replace(quick(pausing), "seed: 2", "seed: 2, code: internal", 1))
+	h := open(t, dir)
+	v := h.run(engine.Selection{}, nil)
+	file := filepath.Join(dir, "so8t.yaml")
+	if err := os.Truncate(file, 1<<40); err != nil { // holes: more than any memory, no space on disk
+		t.Skipf("the file system has no files with holes: %v", err)
+	}
+	_, err := h.Load(t.Context(), "so8t.yaml", nil)
+	wantTooLarge(t, err)
+	_, err = h.Resume(t.Context(), v.Run, engine.ResumeOptions{})
+	wantTooLarge(t, err)
+}
+
+func wantTooLarge(t *testing.T, err error) {
+	t.Helper()
+	problems, ok := errors.AsType[workflow.Problems](err)
+	if !ok || len(problems) != 1 || problems[0].Code != workflow.CodeTooLarge {
+		t.Errorf("error %v, want %s", err, workflow.CodeTooLarge)
 	}
 }

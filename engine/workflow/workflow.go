@@ -213,7 +213,7 @@ type Resources struct {
 
 // Load reads the workflow in the file at path. The error is Problems when the file was read.
 func Load(path string, opts Options) (*Workflow, error) {
-	src, err := readBounded(path)
+	src, err := ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading workflow: %w", err)
 	}
@@ -223,8 +223,8 @@ func Load(path string, opts Options) (*Workflow, error) {
 	return Parse(relative(opts.Root, path), src, opts)
 }
 
-// readBounded reads a file, but no more of it than shows that it is too large.
-func readBounded(path string) ([]byte, error) {
+// ReadFile reads a file for Parse, but no more of it than shows that it is too large.
+func ReadFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
