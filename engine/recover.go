@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/so8t/so8t/plugins"
@@ -71,18 +72,28 @@ func (e *Engine) deadRuns(ctx context.Context) ([]string, error) {
 
 // recoverRun takes over a run whose lock is held, in a new epoch, and leaves it in state to.
 func (e *Engine) recoverRun(ctx context.Context, id string, to state.RunState) (state.Run, error) {
-	var attempts []state.Attempt
+	var attempts, ended []state.Attempt
 	err := e.store.View(ctx, func(tx *state.Tx) error {
+		before, err := tx.Run(id)
+		if err != nil {
+			return err
+		}
 		all, err := tx.RunAttempts(id)
 		for _, a := range all {
-			if a.Outcome == state.Running {
+			switch {
+			case a.Outcome == state.Running:
 				attempts = append(attempts, a)
+			case before.State == state.RunRunning && a.Process != nil:
+				ended = append(ended, a)
 			}
 		}
 		return err
 	})
 	if err != nil {
 		return state.Run{}, err
+	}
+	if _, err := host.Sweep(lastProcesses(ended)); err != nil {
+		return state.Run{}, fmt.Errorf("sweeping what ended stages left: %w", err)
 	}
 	found := make([]remains, len(attempts))
 	for i, a := range attempts {
@@ -108,6 +119,20 @@ func (e *Engine) recoverRun(ctx context.Context, id string, to state.RunState) (
 		return nil
 	})
 	return run, err
+}
+
+// maxLingering bounds how many plugins are taken to have been ending when their engine was killed.
+const maxLingering = 8
+
+// lastProcesses are the plugins of the attempts that ended last: an attempt is committed while its
+// plugin ends, and an engine that is killed then does not see to it that nothing of it is left.
+func lastProcesses(ended []state.Attempt) []host.Record {
+	slices.SortFunc(ended, func(a, b state.Attempt) int { return b.Ended.Compare(a.Ended) })
+	var records []host.Record
+	for _, a := range ended[:min(len(ended), maxLingering)] {
+		records = append(records, hostRecord(*a.Process))
+	}
+	return records
 }
 
 // remains are what a dead engine left of one attempt.
