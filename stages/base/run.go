@@ -2,7 +2,6 @@ package base
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -79,7 +78,7 @@ func pretrain(ctx context.Context, a *plugins.Attempt, c Config, dir string) (pl
 	}
 	s, err := run.Do(ctx)
 	if err != nil {
-		return plugins.Result{}, typed(err)
+		return plugins.Result{}, loop.Typed(err)
 	}
 	trained, err := m.Weights()
 	if err == nil {
@@ -150,18 +149,4 @@ func newModel(be backend.Backend, w *phi3.Weights, c Config, longest int) (*loop
 		loop.Group{Name: "matrices", Params: matrices, LRScale: 1, Decay: c.WeightDecay, Clip: "all"},
 		loop.Group{Name: "gains", Params: gains, LRScale: 1, Clip: "all"},
 	), nil
-}
-
-// typed gives an error of the loop its class.
-func typed(err error) error {
-	var diverged *loop.DivergedError
-	switch {
-	case errors.Is(err, loop.ErrStopped):
-		return plugins.Errorf(plugins.Cancelled, "%w", err)
-	case errors.As(err, &diverged):
-		return plugins.Errorf(plugins.BadInput, "%w: lower lr", err)
-	case errors.Is(err, loop.ErrOtherRun), errors.Is(err, loop.ErrSetup):
-		return plugins.Errorf(plugins.BadInput, "%w", err)
-	}
-	return err
 }

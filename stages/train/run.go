@@ -2,7 +2,6 @@ package train
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -25,12 +24,12 @@ func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error
 	announce(a)
 	t, err := prepare(ctx, a, c)
 	if err != nil {
-		return plugins.Result{}, typed(err)
+		return plugins.Result{}, loop.Typed(err)
 	}
 	defer t.close()
 	s, err := t.run.Do(ctx)
 	if err != nil {
-		return plugins.Result{}, typed(err)
+		return plugins.Result{}, loop.Typed(err)
 	}
 	if s.EndedEarly {
 		a.Warn(fmt.Sprintf("ended after step %d of %d: %d validations without a new best", s.Steps, t.run.Settings.Schedule.Steps, c.Eval.Patience))
@@ -169,19 +168,4 @@ func (t *training) metrics(s loop.Summary) map[string]float64 {
 		m["eval_loss"], m["best_step"] = s.EvalLoss, float64(s.BestStep)
 	}
 	return m
-}
-
-// typed gives an error of the loop or the model its class.
-func typed(err error) error {
-	var diverged *loop.DivergedError
-	var input *phi3.InputError
-	switch {
-	case errors.Is(err, loop.ErrStopped):
-		return plugins.Errorf(plugins.Cancelled, "%w", err)
-	case errors.As(err, &diverged):
-		return plugins.Errorf(plugins.BadInput, "%w: lower lr", err)
-	case errors.As(err, &input), errors.Is(err, loop.ErrOtherRun), errors.Is(err, loop.ErrSetup):
-		return plugins.Errorf(plugins.BadInput, "%w", err)
-	}
-	return err
 }
