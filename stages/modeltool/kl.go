@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/so8t/so8t/stages/internal/metrics"
 	"github.com/so8t/so8t/stages/internal/modelfile"
 )
 
@@ -182,19 +183,9 @@ func (t *klTotals) report() klReport {
 	return klReport{
 		Chunks: len(t.kl) / (klEnd - klFirst), Positions: len(t.kl),
 		Reference: model(t.nllP), Candidate: model(t.nllQ),
-		MeanKL: sum / n, MedianKL: quantile(t.kl, 0.5), P99KL: quantile(t.kl, 0.99), MaxKL: t.kl[len(t.kl)-1],
+		MeanKL: sum / n, MedianKL: metrics.Quantile(t.kl, 0.5), P99KL: metrics.Quantile(t.kl, 0.99), MaxKL: t.kl[len(t.kl)-1],
 		SameTop: float64(t.sameTop) / n,
 	}
-}
-
-// quantile interpolates linearly between order statistics (Hyndman and Fan, type 7).
-func quantile(sorted []float64, q float64) float64 {
-	at := q * float64(len(sorted)-1)
-	i := int(at)
-	if i+1 >= len(sorted) {
-		return sorted[len(sorted)-1]
-	}
-	return sorted[i] + (at-float64(i))*(sorted[i+1]-sorted[i])
 }
 
 func (r klReport) write(out io.Writer) error {

@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"strings"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/so8t/so8t/stages/internal/backend/probe"
 	"github.com/so8t/so8t/stages/internal/compute"
+	"github.com/so8t/so8t/stages/internal/ollamahost"
 )
 
 // Probe looks for one thing that the stages can use. The message says what was found, or what
@@ -98,7 +97,7 @@ func probeOllama(ctx context.Context) (bool, string) {
 }
 
 func ollamaVersion(ctx context.Context, host string) (string, error) {
-	base, err := ollamaAddress(host)
+	base, err := ollamahost.Address(host)
 	if err != nil {
 		return "", err
 	}
@@ -123,24 +122,4 @@ func ollamaVersion(ctx context.Context, host string) (string, error) {
 		return "", fmt.Errorf("what answers there is no Ollama")
 	}
 	return body.Version, nil
-}
-
-// ollamaAddress reads OLLAMA_HOST as Ollama does: a host, host:port or URL; a server that
-// listens everywhere is reached on this machine.
-func ollamaAddress(host string) (string, error) {
-	if !strings.Contains(host, "://") {
-		host = "http://" + host
-	}
-	u, err := url.Parse(host)
-	if err != nil || u.Hostname() == "" {
-		return "", fmt.Errorf("%q is no address", host)
-	}
-	name, port := u.Hostname(), u.Port()
-	if name == "0.0.0.0" || name == "::" {
-		name = "127.0.0.1"
-	}
-	if port == "" {
-		port = "11434"
-	}
-	return u.Scheme + "://" + net.JoinHostPort(name, port), nil
 }

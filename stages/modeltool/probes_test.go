@@ -84,14 +84,3 @@ func TestProbeOllama(t *testing.T) {
 		t.Errorf("a stranger: %v %s", ok, message)
 	}
 }
-
-func TestOllamaAddress(t *testing.T) {
-	for host, want := range map[string]string{
-		"0.0.0.0": "http://127.0.0.1:11434", "box": "http://box:11434", "box:80": "http://box:80",
-		"https://box/": "https://box:11434", "[::1]:9": "http://[::1]:9", "::": "", "http://": "",
-	} {
-		if got, err := ollamaAddress(host); got != want || (err == nil) == (want == "") {
-			t.Errorf("%q: %q, %v, want %q", host, got, err, want)
-		}
-	}
-}

@@ -7,15 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 )
-
-// defaultPort of an Ollama server.
-const defaultPort = "11434"
 
 // client speaks with one server.
 type client struct {
@@ -23,26 +18,6 @@ type client struct {
 	http *http.Client
 	// record, when set, gets every exchange with JSON.
 	record func(method, path string, request, response any)
-}
-
-// address turns what OLLAMA_HOST may hold (host, host:port, a URL) into a base address. A server
-// that listens everywhere is reached on this machine.
-func address(host string) (string, error) {
-	if !strings.Contains(host, "://") {
-		host = "http://" + host
-	}
-	u, err := url.Parse(host)
-	if err != nil || u.Hostname() == "" {
-		return "", fmt.Errorf("OLLAMA_HOST %q is no address", host)
-	}
-	name, port := u.Hostname(), u.Port()
-	if name == "0.0.0.0" || name == "::" {
-		name = "127.0.0.1"
-	}
-	if port == "" {
-		port = defaultPort
-	}
-	return u.Scheme + "://" + net.JoinHostPort(name, port), nil
 }
 
 // statusError is what a server answered instead of success.

@@ -209,20 +209,6 @@ func TestRun_WithoutAServer(t *testing.T) {
 	}
 }
 
-func TestAddress(t *testing.T) {
-	for host, want := range map[string]string{
-		"127.0.0.1": "http://127.0.0.1:11434", "0.0.0.0:8080": "http://127.0.0.1:8080", "https://gpu.example": "https://gpu.example:11434",
-		"http://[::1]:1": "http://[::1]:1",
-	} {
-		if got, err := address(host); err != nil || got != want {
-			t.Errorf("%q: %q, %v; want %q", host, got, err, want)
-		}
-	}
-	if _, err := address("http://"); err == nil {
-		t.Error("an address without a host is accepted")
-	}
-}
-
 // A real server is started, loads our file, renders and counts as we do, and is gone afterwards.
 func TestRun_RealServer(t *testing.T) {
 	program, err := exec.LookPath("ollama")

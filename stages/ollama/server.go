@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/stages/internal/ollamahost"
 )
 
 const (
@@ -36,9 +37,9 @@ func (c Config) host() string {
 func connect(ctx context.Context, c Config, scratch string) (cl *client, stop func(), err error) {
 	httpClient := &http.Client{Timeout: requestTimeout}
 	if host := c.host(); host != "" {
-		base, err := address(host)
+		base, err := ollamahost.Address(host)
 		if err != nil {
-			return nil, nil, plugins.Errorf(plugins.BadInput, "%w", err)
+			return nil, nil, plugins.Errorf(plugins.BadInput, "OLLAMA_HOST %w", err)
 		}
 		cl = &client{base: base, http: httpClient}
 		if _, err := cl.version(ctx); err != nil {

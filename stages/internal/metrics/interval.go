@@ -81,12 +81,12 @@ func percentile(v []float64) Percentile {
 		return Percentile{}
 	}
 	sort.Float64s(v)
-	lo, hi := quantile(v, 0.025), quantile(v, 0.975)
+	lo, hi := Quantile(v, 0.025), Quantile(v, 0.975)
 	return Percentile{&lo, &hi, len(v)}
 }
 
-// quantile interpolates linearly between order statistics (Hyndman and Fan, type 7).
-func quantile(sorted []float64, q float64) float64 {
+// Quantile interpolates linearly between order statistics (Hyndman and Fan, type 7).
+func Quantile(sorted []float64, q float64) float64 {
 	at := q * float64(len(sorted)-1)
 	i := int(at)
 	if i+1 >= len(sorted) {
