@@ -28,8 +28,13 @@ type prediction struct {
 	Topic     string             `json:"topic"`
 }
 
+// decisions are the label indices that a server would decide.
+func (e *evaluation) decisions(j judged) []int {
+	return scoring.Decisions(j.scores, e.calibrate.Temperature, e.calibrate.AllowThreshold)
+}
+
 func (e *evaluation) predictions(model string, j judged) []prediction {
-	decisions := scoring.Decisions(j.scores, e.calibrate.Temperature, e.calibrate.AllowThreshold)
+	decisions := e.decisions(j)
 	lines := make([]prediction, len(e.rows))
 	for i, row := range e.rows {
 		p := prediction{

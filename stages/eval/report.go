@@ -63,32 +63,23 @@ func (r *Report) add(name string, j judged) error {
 	if err != nil {
 		return err
 	}
-	resamples := e.resamples()
-	decisions := make([]int, len(e.rows))
-	for i, p := range e.predictions(name, j) {
-		decisions[i], _ = metrics.LabelIndex(dataset.Labels, p.Decision)
-	}
 	m := &ModelReport{
 		Classification: metrics.Classify(dataset.Labels, e.y, set.Predictions()),
 		Calibration:    set.Calibrated(1, e.c.Bins), After: set.Calibrated(e.calibrate.Temperature, e.c.Bins),
-		Decision: metrics.Classify(dataset.Labels, e.y, decisions),
+		Decision: metrics.Classify(dataset.Labels, e.y, e.decisions(j)),
 	}
-	if len(resamples) > 0 {
-		m.Intervals = set.Bootstrap(resamples, e.c.Bins)
-		m.IntervalsAfter = set.Tempered(e.calibrate.Temperature).Bootstrap(resamples, e.c.Bins)
+	if len(e.resamples) > 0 {
+		m.Intervals = set.Bootstrap(e.resamples, e.c.Bins)
+		m.IntervalsAfter = set.Tempered(e.calibrate.Temperature).Bootstrap(e.resamples, e.c.Bins)
 	}
 	r.Models[name] = m
 	r.predictions[name] = set.Predictions()
 	if name != tuned {
-		r.Comparisons[name] = metrics.Compare(dataset.Labels, e.y, r.predictions[name], r.predictions[tuned], resamples)
+		r.Comparisons[name] = metrics.Compare(dataset.Labels, e.y, r.predictions[name], r.predictions[tuned], e.resamples)
 		return nil
 	}
 	r.addOutputs(j, set.Predictions())
 	return nil
-}
-
-func (e *evaluation) resamples() [][]int {
-	return metrics.Resamples(len(e.rows), e.c.Resamples, e.c.Seed)
 }
 
 func (r *Report) addOutputs(j judged, predicted []int) {
@@ -143,7 +134,7 @@ func (r *Report) addBaselines() error {
 		guesses[i] = metrics.Argmax(model.Probs(row.PromptText()))
 	}
 	r.Ngram = &Baseline{Classification: metrics.Classify(dataset.Labels, e.y, guesses)}
-	r.Comparisons["ngram"] = metrics.Compare(dataset.Labels, e.y, guesses, r.predictions[tuned], e.resamples())
+	r.Comparisons["ngram"] = metrics.Compare(dataset.Labels, e.y, guesses, r.predictions[tuned], e.resamples)
 	return nil
 }
 

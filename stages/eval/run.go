@@ -10,6 +10,7 @@ import (
 	"github.com/so8t/so8t/stages/internal/compute"
 	"github.com/so8t/so8t/stages/internal/dataset"
 	"github.com/so8t/so8t/stages/internal/jsonfile"
+	"github.com/so8t/so8t/stages/internal/metrics"
 	"github.com/so8t/so8t/stages/internal/scoring"
 	"github.com/so8t/so8t/stages/internal/so8t"
 )
@@ -21,6 +22,7 @@ type evaluation struct {
 	be        backend.Backend
 	rows      []dataset.Row
 	y         []int // [n] true label
+	resamples [][]int
 	calibrate calibrationFile
 	adapter   *so8t.Adapter // nil: none
 	speed     speeds
@@ -61,6 +63,7 @@ func (e *evaluation) read() error {
 	}
 	e.rows = spread(rows, e.c.Limit)
 	e.y = labelIndices(e.rows)
+	e.resamples = metrics.Resamples(len(e.rows), e.c.Resamples, e.c.Seed)
 	e.calibrate = calibrationFile{Temperature: 1, AllowThreshold: scoring.MinThreshold}
 	if e.c.Temperature != "" {
 		if err := jsonfile.Read(e.c.Temperature, &e.calibrate); err != nil {
@@ -100,32 +103,36 @@ func labelIndices(rows []dataset.Row) []int {
 	return y
 }
 
+// candidate is one of the models that are measured.
+type candidate struct {
+	name, path string
+	adapter    *so8t.Adapter // beside the weights at path, or nil
+}
+
+// candidates lists them; tuned comes first, the others are compared with it.
+func (e *evaluation) candidates() []candidate {
+	models := []candidate{{tuned, e.c.Model, nil}}
+	if e.c.Base == "" {
+		return models
+	}
+	models = append(models, candidate{base, e.c.Base, nil})
+	if e.adapter != nil && e.adapter.Gates != nil {
+		models = append(models, candidate{nogate, e.c.Base, e.adapter.WithoutGates()})
+	}
+	return models
+}
+
 func (e *evaluation) run(ctx context.Context) (plugins.Result, error) {
 	r := newReport(e)
 	var lines []prediction
-	models := []struct {
-		name, path string
-		adapter    *so8t.Adapter
-	}{{tuned, e.c.Model, nil}}
-	if e.c.Base != "" {
-		models = append(models, struct {
-			name, path string
-			adapter    *so8t.Adapter
-		}{base, e.c.Base, nil})
-	}
-	if e.c.Base != "" && e.adapter != nil && e.adapter.Gates != nil {
-		models = append(models, struct {
-			name, path string
-			adapter    *so8t.Adapter
-		}{nogate, e.c.Base, e.adapter.WithoutGates()})
-	}
+	models := e.candidates()
 	total := int64(len(models) * len(e.rows))
 	for i, m := range models {
 		if e.a.Stopping() || ctx.Err() != nil {
 			return plugins.Result{}, plugins.Errorf(plugins.Cancelled, "stopped before model %q", m.name)
 		}
 		done := int64(i * len(e.rows))
-		judged, err := e.judge(ctx, m.name, m.path, m.adapter, func(n int) { e.a.Progress(done+int64(n), total, "row") })
+		judged, err := e.judge(ctx, m, func(n int) { e.a.Progress(done+int64(n), total, "row") })
 		if err != nil {
 			return plugins.Result{}, err
 		}
@@ -153,18 +160,18 @@ type judged struct {
 	long    []string
 }
 
-func (e *evaluation) judge(ctx context.Context, name, path string, adapter *so8t.Adapter, progress func(int)) (judged, error) {
-	longest, err := scoring.Longest(path, e.rows)
+func (e *evaluation) judge(ctx context.Context, m candidate, progress func(int)) (judged, error) {
+	longest, err := scoring.Longest(m.path, e.rows)
 	if err != nil {
-		return judged{}, plugins.Errorf(plugins.BadInput, "model %q: %w", name, err)
+		return judged{}, plugins.Errorf(plugins.BadInput, "model %q: %w", m.name, err)
 	}
 	room := longest
-	if name == tuned {
+	if m.name == tuned {
 		room += max(e.c.MaxNew, e.c.LongTokens)
 	}
-	j, err := scoring.Open(e.be, path, adapter, room)
+	j, err := scoring.Open(e.be, m.path, m.adapter, room)
 	if err != nil {
-		return judged{}, plugins.Errorf(plugins.BadInput, "model %q: %w", name, err)
+		return judged{}, plugins.Errorf(plugins.BadInput, "model %q: %w", m.name, err)
 	}
 	defer func() { _ = j.Close() }()
 	var out judged
@@ -174,7 +181,7 @@ func (e *evaluation) judge(ctx context.Context, name, path string, adapter *so8t
 	}
 	took := time.Since(start)
 	out.outputs = make([]string, len(e.rows))
-	if name != tuned {
+	if m.name != tuned {
 		return out, nil
 	}
 	e.speed.prefill = float64(scoring.Tokens(j, e.rows)) / took.Seconds()

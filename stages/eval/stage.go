@@ -6,6 +6,7 @@ package eval
 import (
 	"context"
 	"os"
+	"slices"
 
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/compute"
@@ -116,18 +117,9 @@ func (Stage) Check(_ context.Context, req plugins.CheckRequest) (plugins.CheckRe
 	look("base", c.Base, opens)
 	look("adapter", c.Adapter, func(path string) error { _, err := so8t.ReadAdapter(path); return err })
 	look("temperature", c.Temperature, there)
-	if c.Adapter != "" && c.Base == "" && !pending(req, "base") {
+	if c.Adapter != "" && c.Base == "" && !slices.Contains(req.Pending, "base") {
 		report.Problems = append(report.Problems, plugins.Problem{Field: "adapter", Code: plugins.BadInput,
 			Message: "an adapter needs the base it belongs to", Hint: "give base too"})
 	}
 	return report, nil
-}
-
-func pending(req plugins.CheckRequest, field string) bool {
-	for _, p := range req.Pending {
-		if p == field {
-			return true
-		}
-	}
-	return false
 }
