@@ -17,6 +17,10 @@ type document struct {
 	facts    map[string]string
 	sections []section
 	numbers  []Number
+
+	// eval is what evaluation has read; nil before.
+	eval       *evalFile
+	evalSource source
 }
 
 // Number is one number of the report and where it comes from.

@@ -31,14 +31,26 @@ type evalFile struct {
 	Longform  []metrics.Longform
 }
 
+// evaluation reads eval's metrics, which two sections show, once.
+func (d *document) evaluation(path string) (source, *evalFile, error) {
+	if d.eval == nil {
+		var e evalFile
+		s, err := d.open("eval", "metrics", path, &e)
+		if err != nil {
+			return source{}, nil, err
+		}
+		d.eval, d.evalSource = &e, s
+	}
+	return d.evalSource, d.eval, nil
+}
+
 // addVerdict puts what most want to know first.
 func addVerdict(d *document, c Config) error {
 	if c.Metrics == "" {
 		d.add("In short", d.notRun("eval"))
 		return nil
 	}
-	var e evalFile
-	s, err := d.open("eval", "metrics", c.Metrics, &e)
+	s, e, err := d.evaluation(c.Metrics)
 	if err != nil {
 		return err
 	}
@@ -168,8 +180,7 @@ func addEvaluation(d *document, c Config) error {
 		d.add("Evaluation", d.notRun("eval"))
 		return nil
 	}
-	var e evalFile
-	s, err := d.open("eval", "metrics", c.Metrics, &e)
+	s, e, err := d.evaluation(c.Metrics)
 	if err != nil {
 		return err
 	}
@@ -188,7 +199,7 @@ func addEvaluation(d *document, c Config) error {
 	return nil
 }
 
-func modelTable(s source, e evalFile) *table {
+func modelTable(s source, e *evalFile) *table {
 	t := &table{heading: []string{"Model", "Accuracy", "95 %", "Macro F1", "False allows", "DENY recall", "NLL", "ECE", "ECE after"}}
 	for _, model := range modelTitles {
 		m, ok := e.Models[model.name]
@@ -231,7 +242,7 @@ func pointsSpan(s source, name string, p metrics.Percentile) cell {
 }
 
 // comparisonTable credits a difference only with its interval.
-func comparisonTable(s source, e evalFile) *table {
+func comparisonTable(s source, e *evalFile) *table {
 	t := &table{heading: []string{"Tuned against", "Accuracy gained", "95 %", "Only tuned right", "Only the other right", "McNemar p"}}
 	for _, other := range []struct{ name, title string }{{"base", "untouched base"}, {"nogate", "itself without gates"}, {"ngram", "character n-grams"}} {
 		c, ok := e.Comparisons[other.name]
@@ -245,7 +256,7 @@ func comparisonTable(s source, e evalFile) *table {
 	return t
 }
 
-func generated(s source, e evalFile) []cell {
+func generated(s source, e *evalFile) []cell {
 	if e.Generated == 0 {
 		return []cell{text("No answers were generated.")}
 	}

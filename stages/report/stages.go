@@ -1,7 +1,8 @@
 package report
 
 import (
-	"sort"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -43,14 +44,7 @@ func addStages(d *document, c Config) error {
 	return nil
 }
 
-func names(m map[string]string) []string {
-	var out []string
-	for name := range m {
-		out = append(out, name)
-	}
-	sort.Strings(out)
-	return out
-}
+func names(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
 
 // notRun is the body of a section whose stage left nothing.
 func (d *document) notRun(stage string) block { return paragraph(d.stateOf(stage, "")) }
