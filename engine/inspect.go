@@ -13,26 +13,32 @@ import (
 
 // Describe says what a plugin is, by the name of a built-in stage or by ./path.
 func (e *Engine) Describe(ctx context.Context, uses string) (plugins.Description, error) {
-	p, err := e.plugin(ctx, uses)
-	if errors.Is(err, workflow.ErrUnknownPlugin) {
-		return plugins.Description{}, fmt.Errorf("%w: there is no built-in stage and no plugin %q", ErrNoStage, uses)
-	}
+	p, err := e.named(ctx, "describing", uses)
 	if err != nil {
-		return plugins.Description{}, fmt.Errorf("describing plugin %q: %w", uses, err)
+		return plugins.Description{}, err
 	}
 	return p.description, nil
 }
 
 // PluginCommand says how a plugin is started.
 func (e *Engine) PluginCommand(ctx context.Context, uses string) (host.Command, error) {
-	p, err := e.plugin(ctx, uses)
-	if errors.Is(err, workflow.ErrUnknownPlugin) {
-		return host.Command{}, fmt.Errorf("%w: there is no built-in stage and no plugin %q", ErrNoStage, uses)
-	}
+	p, err := e.named(ctx, "starting", uses)
 	if err != nil {
-		return host.Command{}, fmt.Errorf("starting plugin %q: %w", uses, err)
+		return host.Command{}, err
 	}
 	return p.command, nil
+}
+
+// named is plugin for a name that the user typed: an unknown one is ErrNoStage.
+func (e *Engine) named(ctx context.Context, doing, uses string) (*pluginInfo, error) {
+	p, err := e.plugin(ctx, uses)
+	if errors.Is(err, workflow.ErrUnknownPlugin) {
+		return nil, fmt.Errorf("%w: there is no built-in stage and no plugin %q", ErrNoStage, uses)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s plugin %q: %w", doing, uses, err)
+	}
+	return p, nil
 }
 
 // LogFile is what one attempt printed.

@@ -46,7 +46,7 @@ func (e *Engine) parse(ctx context.Context, file string, source []byte, params m
 			return nil, err
 		}
 		w.plugins[uses] = p
-		return spec(p.description), nil
+		return Spec(p.description), nil
 	}
 	var err error
 	w.Workflow, err = workflow.Parse(file, source, opts)
@@ -64,7 +64,8 @@ func (e *Engine) builtinNames() []string {
 	return names
 }
 
-func spec(d plugins.Description) *workflow.PluginSpec {
+// Spec is the part of a description that the language checks a workflow against.
+func Spec(d plugins.Description) *workflow.PluginSpec {
 	s := &workflow.PluginSpec{With: d.With, ReportsMetrics: len(d.Metrics) > 0}
 	for _, o := range d.Outputs {
 		s.Outputs = append(s.Outputs, workflow.OutputSpec{Name: o.Name, MediaType: o.MediaType, Optional: o.Optional, Volatile: o.Volatile})

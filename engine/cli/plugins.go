@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/so8t/so8t/engine"
 	"github.com/so8t/so8t/engine/internal/console"
+	"github.com/so8t/so8t/engine/workflow"
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/plugins/plugintest"
 )
@@ -41,19 +41,18 @@ func (a *app) pluginsListCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if describe {
-				return a.printJSON(describeView(a.Stages))
+				return a.printDescriptions()
 			}
+			version := readVersion().Version
 			views := make([]pluginView, 0, len(a.Stages))
+			t := console.NewTable("NAME", "KIND", "WHAT IT DOES")
 			for _, b := range a.Stages {
 				d := b.Stage.Describe()
-				views = append(views, pluginView{Name: d.Name, Version: readVersion().Version, Kind: string(d.Kind)})
+				views = append(views, pluginView{Name: d.Name, Version: version, Kind: string(d.Kind)})
+				t.Row(d.Name, string(d.Kind), d.Help)
 			}
 			if asJSON {
 				return a.printJSON(map[string]any{"plugins": views})
-			}
-			t := console.NewTable("NAME", "KIND", "WHAT IT DOES")
-			for i, v := range views {
-				t.Row(v.Name, v.Kind, a.Stages[i].Stage.Describe().Help)
 			}
 			t.Write(a.Out, a.style(a.Out))
 			return nil
@@ -64,27 +63,20 @@ func (a *app) pluginsListCommand() *cobra.Command {
 	return c
 }
 
-// describedPlugin is one entry of the file that `validate --describe` reads.
-type describedPlugin struct {
-	With    json.RawMessage `json:"with"`
-	Outputs []string        `json:"outputs"`
-	Metrics []string        `json:"metrics"`
-}
-
-func describeView(stages []plugins.Builtin) map[string]any {
-	all := map[string]describedPlugin{}
-	for _, b := range stages {
-		d := b.Stage.Describe()
-		p := describedPlugin{With: d.With, Outputs: []string{}, Metrics: []string{}}
-		for _, o := range d.Outputs {
-			p.Outputs = append(p.Outputs, o.Name)
-		}
-		for _, m := range d.Metrics {
-			p.Metrics = append(p.Metrics, m.Name)
-		}
-		all[d.Name] = p
+// printDescriptions writes the file that `validate --describe` reads.
+func (a *app) printDescriptions() error {
+	specs := map[string]*workflow.PluginSpec{}
+	for _, b := range a.Stages {
+		spec := engine.Spec(b.Stage.Describe())
+		spec.ReportsMetrics = true // the file says of each what it lists, be it nothing
+		specs[b.Name] = spec
 	}
-	return map[string]any{"plugins": all}
+	text, err := workflow.EncodeDescriptions(specs)
+	if err != nil {
+		return err
+	}
+	_, err = a.Out.Write(text)
+	return err
 }
 
 func (a *app) pluginsDescribeCommand() *cobra.Command {
