@@ -36,6 +36,9 @@ type child struct {
 	copies    sync.WaitGroup
 	memory    memoryKills // counters before the start
 
+	// refused is why the process, though it started, may not run: it could not be recorded.
+	refused error
+
 	exited chan struct{} // closed when the process has been waited for
 	state  *os.ProcessState
 
@@ -73,6 +76,7 @@ func (c *child) Start(context.Context) error {
 	if c.started != nil {
 		if err := c.started(c.record); err != nil {
 			c.kill()
+			c.refused = err
 			return err
 		}
 	}

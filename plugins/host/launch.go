@@ -168,6 +168,9 @@ func (p *Process) startError(ctx, limited context.Context, err error) error {
 	if p.child.exited == nil { // never started
 		return spawnError(p.command, err)
 	}
+	if p.child.refused != nil { // and was killed for it: how it ended says nothing
+		return plugins.Errorf(plugins.CodeOf(p.child.refused), "could not be recorded: %w", p.child.refused)
+	}
 	if limited.Err() != nil {
 		return p.withOutput(plugins.Errorf(plugins.Timeout, "gave no handshake within %s", p.startTimeout()))
 	}
