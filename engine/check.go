@@ -42,7 +42,7 @@ func (p *planner) toCheck(decisions []decision) (map[string][]*node, []string) {
 			continue
 		}
 		d := decisions[n.index]
-		if !p.mayRun(n, d) && !(d.action == ActionReuse && len(d.facts) > 0) {
+		if !p.mayRun(n, d) && !(d.action == ActionReuse && len(d.facts) > 0 && !n.frozen) {
 			continue
 		}
 		key := fmt.Sprintf("%s %q %q", n.uses, n.env, n.secrets)
@@ -119,7 +119,7 @@ func (n *node) hostOptions(secrets map[string]string) host.Options {
 
 // problems lists what stands in the way of the stages that would run.
 func (p *planner) problems(decisions []decision) []StageProblem {
-	var out []StageProblem
+	out := p.frozenProblems(decisions)
 	var disk int64
 	var largest *node
 	free := freeMemory()

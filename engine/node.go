@@ -29,6 +29,8 @@ type node struct {
 	retry           retryPolicy
 	resources       resources
 	priority        int
+	// frozen: not run; what the instance last made is used, whatever changed.
+	frozen bool
 
 	needs   []int // nodes this one depends on, ascending
 	readers []int // nodes that depend on this one, ascending

@@ -198,7 +198,10 @@ func (p *planner) round(ctx context.Context) ([]decision, error) {
 			if err != nil {
 				return fmt.Errorf("planning stage %q: %w", n.instance, err)
 			}
-			d.identity, d.facts = id, facts
+			if d.identity.fingerprint == "" { // that of a frozen stage is what it was
+				d.identity = id
+			}
+			d.facts = facts
 			decisions[n.index] = d
 		}
 		return nil
@@ -253,6 +256,9 @@ func (p *planner) decide(tx *state.Tx, n *node, id identity, decisions []decisio
 		return pin.decision(), nil
 	}
 	selected := p.selection.selected(n)
+	if n.frozen {
+		return p.frozen(tx, n, id, selected)
+	}
 	if d, ok := p.byNeeds(n, decisions, selected); ok {
 		return d, nil
 	}

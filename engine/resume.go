@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
 
 	"github.com/so8t/so8t/engine/workflow"
 	"github.com/so8t/so8t/state"
@@ -266,6 +267,9 @@ func compareNodes(o, n *node) []Change {
 	if o.uses != n.uses {
 		return []Change{{Field: prefix + ".uses", From: text(o.uses), To: text(n.uses)}}
 	}
+	if o.frozen != n.frozen {
+		return []Change{{Field: prefix + ".frozen", From: truth(o.frozen), To: truth(n.frozen)}}
+	}
 	var id, was identityBuilder
 	for _, side := range []struct {
 		b *identityBuilder
@@ -284,6 +288,9 @@ func compareNodes(o, n *node) []Change {
 	}
 	return changes
 }
+
+// truth is a JSON true or false.
+func truth(b bool) json.RawMessage { return json.RawMessage(strconv.FormatBool(b)) }
 
 // text is a JSON text; null for "".
 func text(s string) json.RawMessage {

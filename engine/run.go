@@ -72,13 +72,13 @@ func (e *Engine) Run(ctx context.Context, plan *Plan, opts RunOptions) (*Outcome
 
 // ready reports what keeps a plan from being run.
 func (p *Plan) ready() error {
+	if len(p.Problems) > 0 {
+		return &CheckError{Problems: p.Problems}
+	}
 	for _, s := range p.Stages {
 		if s.Action == ActionBlocked {
 			return &SelectionError{Message: fmt.Sprintf("stage %q is blocked: %s", s.Instance, s.Reason)}
 		}
-	}
-	if len(p.Problems) > 0 {
-		return &CheckError{Problems: p.Problems}
 	}
 	return nil
 }

@@ -88,6 +88,9 @@ func newSelection(nodes []*node, given Selection) (selection, error) {
 			s.force[n.index] = true
 		}},
 	}
+	if err := refuseFrozen(nodes, given.Force); err != nil {
+		return s, err
+	}
 	for _, g := range groups {
 		for _, name := range g.names {
 			found := matching(nodes, name)
