@@ -28,6 +28,11 @@ type attempt struct {
 
 	metrics *metricsFile
 	secrets map[string]string
+	// plugin is nil until it has started; used is what it had taken when its work was done, which
+	// is all when measured.
+	plugin   process
+	used     host.Usage
+	measured bool
 	// progressed is when progress was last told to the listener.
 	progressed time.Time
 	named      bool // the folder's name is durable
@@ -68,6 +73,7 @@ func (a *attempt) do(ctx context.Context) error {
 	if err != nil || res.Skipped != "" || a.n.plugin.foreign() {
 		a.record.Leftovers = a.gone()
 	}
+	a.measure()
 	if err := a.finish(ctx, res, err); err != nil {
 		return err
 	}
@@ -115,7 +121,9 @@ func (a *attempt) launch(ctx context.Context) (plugins.Result, error) {
 	if err != nil {
 		return plugins.Result{}, errors.Join(err, log.Close())
 	}
+	a.plugin = p
 	res, err := a.supervise(ctx, p)
+	a.used, a.measured = p.Usage()
 	a.gone = a.end(p, log)
 	if closeErr := a.metrics.close(); err == nil {
 		err = closeErr
@@ -267,6 +275,7 @@ func (a *attempt) on(ctx context.Context, e plugins.Event) {
 		}
 		a.progressed = now
 		base.Kind, base.Done, base.Total, base.Unit, base.Message = Progressed, e.Done, e.Total, e.Unit, e.Message
+		base.Usage = usageNow(a.plugin)
 	case plugins.Metric:
 		if err := a.metrics.add(e); err != nil {
 			a.warn(fmt.Sprintf("writing metrics: %v", err))

@@ -35,6 +35,7 @@ type process interface {
 	Stop(ctx context.Context, grace time.Duration) error
 	Kill()
 	Close() []host.Record
+	Usage() (u host.Usage, whole bool)
 }
 
 // launchFunc starts a plugin; tests put plugins without a process in its place.

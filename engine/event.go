@@ -46,6 +46,8 @@ type Event struct {
 	Retry time.Duration
 	// Elapsed since the start of the stage or run; in *_ended.
 	Elapsed time.Duration
+	// Usage of the attempt's process so far; in progress and stage_ended.
+	Usage *Usage
 
 	Done, Total int64   // progress
 	Unit        string  // progress
@@ -128,5 +130,8 @@ func (e Event) addOutcome(m map[string]any) {
 	}
 	if e.Retry > 0 {
 		m["retry_s"] = e.Retry.Seconds()
+	}
+	if e.Usage != nil {
+		e.Usage.addTo(m)
 	}
 }

@@ -78,6 +78,8 @@ func (p *fakeProcess) Continue() error      { return nil }
 func (p *fakeProcess) Kill()                { p.once.Do(func() { close(p.stop) }) }
 func (p *fakeProcess) Close() []host.Record { return nil }
 
+func (p *fakeProcess) Usage() (host.Usage, bool) { return host.Usage{}, true }
+
 // fakeEngine is an engine on a project in which `fake` is the stage s.
 func fakeEngine(t *testing.T, yaml string, s *fakeStage) *Engine {
 	t.Helper()

@@ -77,6 +77,10 @@ func (a *attempt) commit(ctx context.Context) error {
 	s := *a.work.record
 	event := a.r.ended(a.n.index, s, a.number)
 	event.Retry = a.retry
+	if a.plugin != nil {
+		used := usageOf(a.record)
+		event.Usage = &used
+	}
 	if a.retry > 0 {
 		event.Outcome = string(state.Failed)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/so8t/so8t/plugins/host"
 	"github.com/so8t/so8t/state"
 )
 
@@ -109,13 +110,18 @@ func (e *Engine) stageView(r recordedRun, s state.StageRecord, live state.LiveSt
 	for _, a := range r.attempts[s.Instance] {
 		av := AttemptView{
 			Attempt: a.Number, Outcome: r.outcome(a.Outcome), Started: timeText(a.Started), Ended: timeText(a.Ended),
-			Error: failureOf(a.Error), ResumedFrom: resumePoint(a.ResumedFrom),
+			Error: failureOf(a.Error), ResumedFrom: resumePoint(a.ResumedFrom), Usage: usageOf(a),
 		}
 		if n := len(a.Checkpoints); n > 0 {
 			av.Checkpoint = &CheckpointView{Step: a.Checkpoints[n-1].Step, Path: e.relative(e.inState(a.Checkpoints[n-1].Path))}
 		}
 		if live.Attempt == a.Number && a.Outcome != state.Succeeded {
 			av.Progress = &ProgressView{Done: live.Done, Total: live.Total, Unit: live.Unit, Message: live.Message}
+		}
+		if a.Outcome == state.Running && r.alive && a.Process != nil {
+			if u, ok := host.RunningUsage(hostRecord(*a.Process)); ok {
+				av.Usage = usageView(u)
+			}
 		}
 		v.Attempts = append(v.Attempts, av)
 	}

@@ -53,6 +53,7 @@ type AttemptView struct {
 	Checkpoint  *CheckpointView `json:"checkpoint,omitempty"`
 	ResumedFrom *ResumePoint    `json:"resumed_from,omitempty"`
 	Progress    *ProgressView   `json:"progress,omitempty"`
+	Usage
 }
 
 // CheckpointView is the newest checkpoint of an attempt.

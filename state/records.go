@@ -128,6 +128,9 @@ type Attempt struct {
 	Checkpoints []CheckpointRecord `json:"checkpoints,omitempty"` // oldest first
 	PeakRSS     int64              `json:"peak_rss,omitempty"`    // bytes
 	CPUTime     time.Duration      `json:"cpu_time,omitempty"`    // nanoseconds
+
+	BytesRead    int64 `json:"bytes_read,omitempty"`
+	BytesWritten int64 `json:"bytes_written,omitempty"`
 }
 
 // ResumePoint says from where an attempt went on.

@@ -41,6 +41,7 @@ type child struct {
 
 	exited chan struct{} // closed when the process has been waited for
 	state  *os.ProcessState
+	used   Usage
 
 	// starting: go-plugin may not kill the process, or how it ends would be hidden.
 	starting atomic.Bool
@@ -127,9 +128,14 @@ func (c *child) wait() {
 	defer close(c.exited)
 	c.group.awaitEnd()
 	c.group.kill()
+	read, written := transferred(c.record.PID)
 	_ = c.cmd.Wait() // the state says it all
 	c.group.reaped()
 	c.state = c.cmd.ProcessState
+	if c.state != nil {
+		c.used = endedUsage(c.state)
+		c.used.Read, c.used.Written = read, written
+	}
 }
 
 // copy starts the goroutines that read what the process prints.

@@ -112,6 +112,9 @@ func (testStage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, e
 
 // deeds are what a test stage can do in Run.
 var deeds = map[string]func(context.Context, *plugins.Attempt, testConfig) error{
+	"children": func(ctx context.Context, _ *plugins.Attempt, c testConfig) error {
+		return exec.CommandContext(ctx, "sh", "-c", c.Text).Run()
+	},
 	"typed": func(context.Context, *plugins.Attempt, testConfig) error {
 		return plugins.Errorf(plugins.OutOfDisk, "no space in %s", "x")
 	},
