@@ -35,7 +35,7 @@ type Config struct {
 	Eval       Eval               `json:"eval"`
 	Checkpoint loop.Checkpointing `json:"checkpoint"`
 
-	Storage   string `json:"storage" default:"native" enum:"native,f32,bf16,int8" help:"how the frozen base is kept in memory"`
+	Storage   string `json:"storage" default:"native" enum:"native,f32,bf16,int8,nf4" help:"how the frozen base is kept in memory"`
 	Recompute bool   `json:"recompute" default:"false" help:"keep only each layer's input and compute the rest again: less memory, a third more time"`
 
 	Scale   string `json:"scale" default:"full" enum:"full,tiny" help:"tiny: some seconds with a checkpoint every half second, for tests"`

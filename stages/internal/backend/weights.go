@@ -10,6 +10,8 @@ const (
 	BFloat16
 	// Int8 weights have one float32 scale per row: w[i][j] = scale[i] * code[i][j].
 	Int8
+	// NF4 weights have 4 bits each, and scales for blocks of NF4Block: see NF4Scales.
+	NF4
 )
 
 func (k Kind) String() string {
@@ -20,6 +22,8 @@ func (k Kind) String() string {
 		return "bf16"
 	case Int8:
 		return "int8"
+	case NF4:
+		return "nf4"
 	}
 	return "unknown"
 }
@@ -32,6 +36,9 @@ type WeightData struct {
 	BF16       []uint16
 	Int8       []int8
 	Scales     []float32
+	// NF4 holds two codes a byte in row-major order, the first in the high half.
+	NF4       []uint8
+	NF4Scales NF4Scales
 }
 
 // Weight is a matrix on the device in whatever storage it has.
@@ -43,7 +50,7 @@ type Weight interface {
 
 // Weights makes weight handles.
 type Weights interface {
-	// NewWeight takes a frozen matrix. Host memory of F32, BF16 and Int8 may be aliased, so it can be a mapped file.
+	// NewWeight takes a frozen matrix. Host memory may be aliased, so it can be a mapped file.
 	NewWeight(WeightData) Weight
 	// WeightOf is a trainable matrix seen as a weight: it reads b at every use.
 	WeightOf(b Buffer, rows, cols int) Weight

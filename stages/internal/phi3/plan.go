@@ -1,6 +1,9 @@
 package phi3
 
-import "github.com/so8t/so8t/stages/internal/so8t"
+import (
+	"github.com/so8t/so8t/stages/internal/backend"
+	"github.com/so8t/so8t/stages/internal/so8t"
+)
 
 // MemoryPlan estimates what training takes, in bytes: what a stage asks for before it
 // starts. It counts what is large (weights, adapters, optimiser, activations, head
@@ -38,15 +41,22 @@ func (c *Config) TrainedParameters(a AdapterOptions) (lora, gates int64) {
 // WeightBytes is the size of the model in memory or in a file. native is the number of
 // bytes of an element where storage keeps the file's own.
 func (c *Config) WeightBytes(store Storage, native int) (total int64) {
-	width := map[Storage]int64{StoreNative: int64(native), StoreF32: 4, StoreBF16: 2, StoreInt8: int64(native)}[store]
+	width := map[Storage]int64{StoreF32: 4, StoreBF16: 2}[store]
+	if width == 0 {
+		width = int64(native)
+	}
 	for _, t := range c.Tensors() {
+		n := int64(t.Len())
 		switch {
 		case t.Role == RoleNorm:
-			total += 4 * int64(t.Len())
+			total += 4 * n
 		case t.Role == RoleLinear && store == StoreInt8:
-			total += int64(t.Len()) + 4*int64(t.Shape[0])
+			total += n + 4*int64(t.Shape[0])
+		case t.Role == RoleLinear && store == StoreNF4:
+			blocks := backend.NF4Blocks(t.Len())
+			total += (n+1)/2 + int64(blocks) + 4*int64((blocks+backend.NF4Group-1)/backend.NF4Group)
 		default:
-			total += width * int64(t.Len())
+			total += width * n
 		}
 	}
 	return total

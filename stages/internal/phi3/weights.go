@@ -3,14 +3,12 @@ package phi3
 import (
 	"errors"
 	"fmt"
-	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
 
 	"github.com/so8t/so8t/stages/internal/backend"
 	"github.com/so8t/so8t/stages/internal/safetensors"
-	"github.com/so8t/so8t/stages/internal/so8t"
 )
 
 // Storage is how the frozen linear weights are kept in memory.
@@ -24,10 +22,12 @@ const (
 	StoreBF16   Storage = "bf16"
 	// StoreInt8 quantises the four projections row-wise; the rest stays native.
 	StoreInt8 Storage = "int8"
+	// StoreNF4 quantises them to 4 bits with doubly quantised scales.
+	StoreNF4 Storage = "nf4"
 )
 
 // Storages lists the choices.
-var Storages = []Storage{StoreNative, StoreF32, StoreBF16, StoreInt8}
+var Storages = []Storage{StoreNative, StoreF32, StoreBF16, StoreInt8, StoreNF4}
 
 // Weights is a model on the host. Matrices may alias the source: keep it open.
 type Weights struct {
@@ -67,7 +67,7 @@ func (l *LayerWeights) Module(name string) *backend.WeightData {
 func Load(c *Config, s Source, store Storage) (*Weights, error) {
 	w := &Weights{Config: c, Layers: make([]LayerWeights, c.Layers)}
 	plain := store
-	if store == StoreInt8 {
+	if store == StoreInt8 || store == StoreNF4 {
 		plain = StoreNative
 	}
 	for _, t := range c.Tensors() {
@@ -136,6 +136,8 @@ func loadMatrix(s Source, t Tensor, store Storage) (backend.WeightData, error) {
 	switch store {
 	case StoreInt8:
 		return loadInt8(s, t)
+	case StoreNF4:
+		return loadNF4(s, t)
 	case StoreBF16:
 		return loadBF16(s, t)
 	}
@@ -153,28 +155,35 @@ func loadBF16(s Source, t Tensor) (backend.WeightData, error) {
 	})
 }
 
-// loadInt8 quantises row by row.
-func loadInt8(s Source, t Tensor) (backend.WeightData, error) {
-	d := backend.WeightData{Kind: backend.Int8, Rows: t.Shape[0], Cols: t.Shape[1], Int8: make([]int8, t.Len()), Scales: make([]float32, t.Shape[0])}
-	return d, eachRow(s, t, func(r int, row []float32) {
-		d.Scales[r] = QuantizeInt8(d.Int8[r*d.Cols:][:d.Cols], row)
-	})
-}
-
-// rowChunk is about how many elements are read at once.
-const rowChunk = 1 << 16
+// rowChunk is about how many elements are read at once, in multiples of chunkRows rows:
+// whole blocks of a gate, which Merged reads best, and of NF4.
+const (
+	rowChunk  = 1 << 16
+	chunkRows = backend.NF4Block // a multiple of so8t.Block
+)
 
 // eachRow reads a matrix on all processors and calls use for every row, from several
 // goroutines.
 func eachRow(s Source, t Tensor, use func(r int, row []float32)) error {
+	cols := t.Shape[1]
+	return eachChunk(s, t, func(r int, rows []float32) {
+		for i := range len(rows) / cols {
+			use(r+i, rows[i*cols:][:cols])
+		}
+	})
+}
+
+// eachChunk reads a matrix on all processors and calls use with some rows at a time, from
+// several goroutines; r is the first row, a multiple of chunkRows.
+func eachChunk(s Source, t Tensor, use func(r int, rows []float32)) error {
 	rows, cols := t.Shape[0], t.Shape[1]
-	step := max(1, rowChunk/cols/so8t.Block*so8t.Block) // whole blocks of 8 rows: what Merged reads best
+	step := max(1, rowChunk/cols/chunkRows) * chunkRows
 	var next atomic.Int64
 	errs := make([]error, min(runtime.GOMAXPROCS(0), (rows+step-1)/step))
 	var workers sync.WaitGroup
 	for i := range errs {
 		workers.Go(func() {
-			buf := make([]float32, step*cols)
+			buf := make([]float32, min(step, rows)*cols)
 			for errs[i] == nil {
 				lo := int(next.Add(1)-1) * step
 				if lo >= rows {
@@ -182,32 +191,11 @@ func eachRow(s Source, t Tensor, use func(r int, row []float32)) error {
 				}
 				n := min(step, rows-lo)
 				if errs[i] = s.ReadFloats(t.Name, lo*cols, buf[:n*cols]); errs[i] == nil {
-					for r := range n {
-						use(lo+r, buf[r*cols:][:cols])
-					}
+					use(lo, buf[:n*cols])
 				}
 			}
 		})
 	}
 	workers.Wait()
 	return errors.Join(errs...)
-}
-
-// QuantizeInt8 fills codes from one row and returns its scale: absmax/127 (f32); a code is
-// round-half-even(w/scale) within ±127; a zero row has scale 0.
-func QuantizeInt8(codes []int8, row []float32) float32 {
-	var top float32
-	for _, v := range row {
-		top = max(top, max(v, -v))
-	}
-	scale := top / 127
-	if scale == 0 {
-		clear(codes)
-		return 0
-	}
-	for i, v := range row {
-		q := math.RoundToEven(float64(v / scale))
-		codes[i] = int8(min(127, max(-127, q)))
-	}
-	return scale
 }

@@ -68,8 +68,8 @@ func embedded(r *rig, tr bool, rows, cols int) backend.Mat {
 
 func linearCases() []Case {
 	var cs []Case
-	for _, s := range [][3]int{{1, 96, 64}, {3, 40, 24}, {65, 24, 40}, {7, 1100, 16}} {
-		for _, kind := range []backend.Kind{backend.Float32, backend.BFloat16, backend.Int8} {
+	for _, s := range [][3]int{{1, 96, 64}, {3, 40, 24}, {65, 24, 40}, {7, 1100, 16}, {2, 13, 37}} {
+		for _, kind := range []backend.Kind{backend.Float32, backend.BFloat16, backend.Int8, backend.NF4} {
 			rows, out, in := s[0], s[1], s[2]
 			cs = append(cs, Case{Name: sized("linear "+kind.String(), rows, out, in), run: func(r *rig) {
 				w := r.be.NewWeight(weightData(r, kind, out, in))
@@ -115,6 +115,15 @@ func weightData(r *rig, kind backend.Kind, rows, cols int) backend.WeightData {
 			d.Scales = append(d.Scales, float32(r.rng.Float64()*0.02))
 		}
 		d.Scales[0] = 0
+	case backend.NF4:
+		for range (rows*cols + 1) / 2 {
+			d.NF4 = append(d.NF4, uint8(r.rng.IntN(256)))
+		}
+		scales := make([]float32, backend.NF4Blocks(rows*cols))
+		for i := range scales {
+			scales[i] = float32(r.rng.Float64() * 2)
+		}
+		d.NF4Scales = backend.NewNF4Scales(scales)
 	}
 	return d
 }
