@@ -122,7 +122,7 @@ func (a *attempt) seal(res plugins.Result) (*manifest.Manifest, error) {
 			return nil, plugins.Errorf(plugins.Internal, "metric %q is %v", name, v)
 		}
 	}
-	declared := a.n.plugin.outputs()
+	declared := a.n.plugin.outputs(a.with)
 	m, err := manifest.VerifyOutputs(a.folder.out(), manifest.Sizes)
 	if errors.Is(err, manifest.ErrIncomplete) {
 		m, err = manifest.SealOutputs(a.r.e.disk, a.folder.out(), declared)
@@ -155,9 +155,10 @@ func (a *attempt) nameDurably() error {
 // foreign plugins are known by their files.
 func (p *pluginInfo) foreign() bool { return p.digest != "" }
 
-func (p *pluginInfo) outputs() []manifest.Output {
+// outputs are what a run with these parameters leaves.
+func (p *pluginInfo) outputs(with json.RawMessage) []manifest.Output {
 	var out []manifest.Output
-	for _, o := range p.description.Outputs {
+	for _, o := range p.description.OutputsOf(with) {
 		out = append(out, manifest.Output{Name: o.Name, Path: o.Path, MediaType: o.MediaType, Optional: o.Optional, Volatile: o.Volatile})
 	}
 	return out

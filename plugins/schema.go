@@ -21,7 +21,8 @@ import (
 // Tags: json (name), default, required, help, enum (comma separated), min, max, exmin, exmax
 // (exclusive bounds), pattern, format (path, duration, size), media (media type of an input),
 // bytes:"same" (the field does not change output bytes and stays out of the fingerprint:
-// "x-so8t-same-bytes"). Nested structs are objects, slices arrays, map[string]T objects with
+// "x-so8t-same-bytes"), outputs:"true" (a map: its keys name further outputs, its values their
+// paths below the output folder, as Description.OutputsOf lists them: "x-so8t-outputs"). Nested structs are objects, slices arrays, map[string]T objects with
 // additionalProperties. Pointers are their element.
 // It panics on a field type it does not know: that is a bug in the stage.
 func SchemaOf(config any) json.RawMessage {
@@ -117,6 +118,9 @@ func annotate(s map[string]any, f reflect.StructField) {
 	}
 	if f.Tag.Get("bytes") == "same" {
 		s["x-so8t-same-bytes"] = true
+	}
+	if f.Tag.Get("outputs") == "true" {
+		s["x-so8t-outputs"] = true
 	}
 }
 

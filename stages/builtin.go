@@ -7,6 +7,7 @@ import (
 	"github.com/so8t/so8t/stages/bake"
 	"github.com/so8t/so8t/stages/base"
 	"github.com/so8t/so8t/stages/calibrate"
+	"github.com/so8t/so8t/stages/command"
 	"github.com/so8t/so8t/stages/data"
 	"github.com/so8t/so8t/stages/eval"
 	"github.com/so8t/so8t/stages/gguf"
@@ -28,6 +29,7 @@ func Builtin() []plugins.Builtin {
 		{Name: "calibrate", Stage: calibrate.Stage{}},
 		{Name: "eval", Stage: eval.Stage{}},
 		{Name: "report", Stage: report.Stage{}},
+		{Name: "command", Stage: command.Stage{}},
 		{Name: "noop", Stage: noop.New()},
 	}
 }

@@ -1,6 +1,11 @@
 package workflow
 
-import "strings"
+import (
+	"slices"
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
+)
 
 // scope is what references mean at some place.
 type scope struct {
@@ -199,8 +204,33 @@ func (d *document) hasOutput(s *Stage, output string, at Pos) bool {
 			return true
 		}
 	}
+	named := d.namedOutputs(s)
+	if slices.Contains(named, output) {
+		return true
+	}
+	known = append(known, named...)
 	d.report.add(at, CodeUnknownOutput, d.report.suggest(output, known), "the stage %q has no output %q", s.Name, output)
 	return false
+}
+
+// namedOutputs are the outputs that the stage's own `with` names, in the parameter that its plugin
+// marks so.
+func (d *document) namedOutputs(s *Stage) []string {
+	with, ok := s.body.fields["with"]
+	if !ok {
+		return nil
+	}
+	schema := d.plugins[s.Uses].schema
+	var names []string
+	for _, e := range with.value.pairs {
+		if p := schema.properties[e.key.text]; p == nil || !p.outputs {
+			continue
+		}
+		for _, o := range e.value.pairs {
+			names = append(names, norm.NFC.String(o.key.text))
+		}
+	}
+	return names
 }
 
 // concat makes v the text of all parts; neighbouring texts become one.

@@ -28,6 +28,7 @@ type schema struct {
 	help       string
 	mediaType  string
 	sameBytes  bool
+	outputs    bool // its keys name further outputs
 }
 
 type rawSchema struct {
@@ -47,6 +48,7 @@ type rawSchema struct {
 	Help       string                     `json:"description"`
 	MediaType  string                     `json:"x-so8t-media-type"`
 	SameBytes  bool                       `json:"x-so8t-same-bytes"`
+	Outputs    bool                       `json:"x-so8t-outputs"`
 }
 
 // parseSchema reads a JSON Schema. Nothing, and `true`, allow everything.
@@ -64,7 +66,7 @@ func parseSchema(text json.RawMessage) (*schema, error) {
 	}
 	s.enum, s.minimum, s.maximum, s.above, s.below = raw.Enum, raw.Minimum, raw.Maximum, raw.Above, raw.Below
 	s.required, s.format, s.fallback = raw.Required, raw.Format, raw.Default
-	s.help, s.mediaType, s.sameBytes = raw.Help, raw.MediaType, raw.SameBytes
+	s.help, s.mediaType, s.sameBytes, s.outputs = raw.Help, raw.MediaType, raw.SameBytes, raw.Outputs
 	return s, s.parseParts(raw)
 }
 

@@ -102,7 +102,7 @@ func (s *served) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, e
 	if err != nil || result.Skipped != "" {
 		return result, err
 	}
-	if err := seal(disk, a.OutputDir, s.stage.Describe().Outputs); err != nil {
+	if err := seal(disk, a.OutputDir, s.stage.Describe().OutputsOf(a.With)); err != nil {
 		return plugins.Result{}, err
 	}
 	return result, nil
