@@ -37,7 +37,7 @@ func benchmark(b *testing.B, threads int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	m, err := newModel(be, w, c, 80)
+	m, err := newModel(be, w, c, nil, 80)
 	if err != nil {
 		b.Fatal(err)
 	}

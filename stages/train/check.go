@@ -32,14 +32,15 @@ func (Stage) Check(ctx context.Context, req plugins.CheckRequest) (plugins.Check
 		return k.report, nil
 	}
 	defer folder.Close()
-	k.selection(c, folder.Config)
+	adapter := k.start(c, folder.Config)
+	k.selection(c, adapter, folder.Config)
 	var d data
 	if readable {
 		if d, err = load(ctx, c); err != nil {
 			k.bad("dataset", err)
 		}
 	}
-	k.needs(c, folder.Config, d)
+	k.needs(c, adapter, folder.Config, d)
 	return k.report, nil
 }
 
@@ -105,9 +106,26 @@ func downloadHint(name, into string) string {
 	return fmt.Sprintf("download it, for example: hf download microsoft/%s --local-dir %s", name, into)
 }
 
-func (k *checker) selection(c Config, m *phi3.Config) {
-	if len(c.Lora.Targets) > 0 {
-		if _, err := m.SelectTargets(c.Lora.Targets); err != nil {
+// start reads the adapter to go on from, when it is there.
+func (k *checker) start(c Config, m *phi3.Config) phi3.AdapterOptions {
+	if slices.Contains(k.pending, "lora.from") {
+		return c.adapter(nil)
+	}
+	from, err := c.start()
+	if err != nil {
+		k.problem("lora.from", plugins.BadInput, err.Error(), "name a folder with adapter_config.json and adapter_model.safetensors, as PEFT or this stage writes it")
+		return c.adapter(nil)
+	}
+	a, err := m.ResolveAdapter(c.adapter(from))
+	if err != nil {
+		k.bad("lora.from", err)
+	}
+	return a
+}
+
+func (k *checker) selection(c Config, a phi3.AdapterOptions, m *phi3.Config) {
+	if len(a.Targets) > 0 {
+		if _, err := m.SelectTargets(a.Targets); err != nil {
 			k.bad("lora.targets", err)
 		}
 	}

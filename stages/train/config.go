@@ -21,11 +21,13 @@ type Config struct {
 	Steps        int64   `json:"steps" default:"0" min:"0" help:"optimiser steps; 0: as many as epochs needs"`
 	Length       int     `json:"length" default:"512" min:"8" help:"longest row in tokens"`
 	Overflow     string  `json:"overflow" default:"raise" enum:"raise,truncate" help:"what to do with a row that is longer"`
+	Group        bool    `json:"group_by_length" default:"false" help:"rows of nearly one length share a step: steps of even memory and time"`
 	Seed         uint64  `json:"seed" default:"42" help:"of the data order and the first LoRA weights"`
 
 	LR          float64 `json:"lr" default:"2e-4" min:"0" help:"peak learning rate"`
-	Schedule    string  `json:"schedule" default:"cosine" enum:"cosine,linear,constant"`
+	Schedule    string  `json:"schedule" default:"cosine" enum:"cosine,linear,constant,wsd" help:"wsd: warm-up, stable, decay"`
 	Warmup      float64 `json:"warmup" default:"0.1" min:"0" max:"1" help:"part of the steps that the rate rises"`
+	Decay       float64 `json:"decay" default:"0.1" min:"0" max:"1" help:"part of the steps that wsd's rate falls at the end"`
 	WeightDecay float64 `json:"weight_decay" default:"0.01" min:"0" help:"of the LoRA matrices; the gates have none"`
 	Clip        float64 `json:"clip" default:"1" min:"0" help:"largest gradient norm; 0: no clipping"`
 
@@ -47,8 +49,10 @@ type Config struct {
 type Lora struct {
 	R       int      `json:"r" default:"64" min:"1" help:"rank"`
 	Alpha   float64  `json:"alpha" default:"128" exmin:"0" help:"the adapter is scaled by alpha/r"`
+	RSLoRA  bool     `json:"rslora" default:"false" help:"scale by alpha/√r instead, so that a higher rank does not shrink the adapter"`
 	Dropout float64  `json:"dropout" default:"0.05" min:"0" exmax:"1"`
-	Targets []string `json:"targets" default:"[\"qkv_proj\",\"o_proj\",\"gate_up_proj\",\"down_proj\"]" help:"projections that get an adapter"`
+	Targets []string `json:"targets" default:"[\"qkv_proj\",\"o_proj\",\"gate_up_proj\",\"down_proj\"]" help:"projections that get an adapter: names, paths or regular expressions of paths"`
+	From    string   `json:"from" format:"path" help:"PEFT adapter folder to go on from; its r, alpha and targets take the place of the ones here"`
 }
 
 // Gate is the SO8T rotation after o_proj.
@@ -118,7 +122,11 @@ func ceil(x float64) int64 {
 }
 
 func (c Config) schedule(steps int64) loop.Schedule {
-	return loop.Schedule{Kind: c.Schedule, Peak: c.LR, Warmup: ceil(c.Warmup * float64(steps)), Steps: steps}
+	s := loop.Schedule{Kind: c.Schedule, Peak: c.LR, Warmup: ceil(c.Warmup * float64(steps)), Steps: steps}
+	if c.Schedule == "wsd" {
+		s.Decay = min(ceil(c.Decay*float64(steps)), steps-s.Warmup)
+	}
+	return s
 }
 
 // pet is the schedule of PET's weight, the factor applied.
@@ -142,7 +150,17 @@ func (c Config) gated() string {
 	return c.Gate.Layers
 }
 
-// adapter is what is trained, as the model takes it.
-func (c Config) adapter() phi3.AdapterOptions {
-	return phi3.AdapterOptions{Rank: c.Lora.R, Alpha: c.Lora.Alpha, Dropout: c.Lora.Dropout, Targets: c.Lora.Targets, Gates: c.gated()}
+// adapter is what is trained, as the model takes it; from is where it starts, or nil.
+func (c Config) adapter(from *so8t.Adapter) phi3.AdapterOptions {
+	return phi3.AdapterOptions{
+		Rank: c.Lora.R, Alpha: c.Lora.Alpha, RankStab: c.Lora.RSLoRA, Dropout: c.Lora.Dropout, Targets: c.Lora.Targets, Gates: c.gated(), From: from,
+	}
+}
+
+// start reads the adapter to go on from; nil when there is none.
+func (c Config) start() (*so8t.Adapter, error) {
+	if c.Lora.From == "" {
+		return nil, nil
+	}
+	return so8t.ReadAdapter(c.Lora.From)
 }

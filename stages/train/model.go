@@ -8,9 +8,10 @@ import (
 	"github.com/so8t/so8t/stages/internal/tensor"
 )
 
-// newModel puts LoRA and gates beside a frozen base.
-func newModel(be backend.Backend, w *phi3.Weights, c Config, longest int) (*loop.Phi3, error) {
-	m, err := phi3.NewAdapterModel(be, w, phi3.TrainOptions{MaxLen: longest, Recompute: c.Recompute, Seed: c.Seed}, c.adapter())
+// newModel puts LoRA and gates beside a frozen base, fresh ones or, when from is not nil, those of an
+// adapter.
+func newModel(be backend.Backend, w *phi3.Weights, c Config, from *so8t.Adapter, longest int) (*loop.Phi3, error) {
+	m, err := phi3.NewAdapterModel(be, w, phi3.TrainOptions{MaxLen: longest, Recompute: c.Recompute, Seed: c.Seed}, c.adapter(from))
 	if err != nil {
 		return nil, err
 	}

@@ -45,12 +45,12 @@ func (k *checker) file(path string) error {
 const room = 64 << 20
 
 // needs computes memory and disk from the model's shapes.
-func (k *checker) needs(c Config, m *phi3.Config, d data) {
+func (k *checker) needs(c Config, a phi3.AdapterOptions, m *phi3.Config, d data) {
 	longest := c.Length
 	if d.longest > 0 {
 		longest = d.longest
 	}
-	plan := m.PlanTraining(phi3.Storage(c.Storage), m.NativeBytes(), c.adapter(), c.Batch*longest, c.Recompute)
+	plan := m.PlanTraining(phi3.Storage(c.Storage), m.NativeBytes(), a, c.Batch*longest, c.Recompute)
 	k.report.Needs.Memory = plan.Total() + room
 	// Value, two moments and the best of each parameter: in the checkpoints that are kept
 	// and in the one being written.

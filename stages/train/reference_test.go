@@ -13,6 +13,7 @@ import (
 	"github.com/so8t/so8t/stages/internal/loop"
 	"github.com/so8t/so8t/stages/internal/phi3"
 	"github.com/so8t/so8t/stages/internal/safetensors"
+	"github.com/so8t/so8t/stages/internal/so8t"
 )
 
 // The reference run: 30 steps of PyTorch, PEFT and AdamW in float64 on a tiny Phi-3 with
@@ -113,20 +114,11 @@ func runReference(t *testing.T, ref referenceRun, steps []referenceStep, norm fl
 	if c, err = parse([]byte(with)); err != nil {
 		t.Fatal(err)
 	}
-	m, err := newModel(be, weights, c, 64)
+	m, err := newModel(be, weights, c, referenceStart(t), 64)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(m.Release)
-	set := openReference(t)
-	a := m.Adapter("")
-	for i := range a.LoRA.Modules {
-		mod := &a.LoRA.Modules[i]
-		mod.A = floats(t, set, "train.start."+strings.TrimPrefix(mod.Path, "model.")+".lora_A")
-	}
-	if err := m.SetAdapter(a); err != nil {
-		t.Fatal(err)
-	}
 	adamw := loop.DefaultAdamW
 	adamw.MaxNorm = norm
 	pet, err := c.pet()
@@ -137,7 +129,7 @@ func runReference(t *testing.T, ref referenceRun, steps []referenceStep, norm fl
 	dir := t.TempDir()
 	stop := make(chan struct{})
 	run := &loop.Run{
-		Backend: be, Model: m, Train: referenceRows(t, set, steps),
+		Backend: be, Model: m, Train: referenceRows(t, openReference(t), steps),
 		Settings: loop.Settings{
 			InOrder: true, Size: loop.Size{Rows: 2}, Accumulation: 2, AdamW: adamw, PET: pet,
 			Schedule: loop.Schedule{Kind: "cosine", Peak: ref.LR, Warmup: ref.WarmupSteps, Steps: ref.Steps},
@@ -236,4 +228,21 @@ func ints(t *testing.T, set *safetensors.Set, name string) []int64 {
 		t.Fatal(err)
 	}
 	return v
+}
+
+// referenceStart is the adapter that the reference run begins with.
+func referenceStart(t *testing.T) *so8t.Adapter {
+	t.Helper()
+	set := openReference(t)
+	l := &so8t.LoRA{Rank: 8, Alpha: 16}
+	for _, name := range set.Names() {
+		path, ok := strings.CutPrefix(name, "train.start.")
+		if path, isA := strings.CutSuffix(path, ".lora_A"); ok && isA {
+			a, _ := set.Info(name)
+			b, _ := set.Info("train.start." + path + ".lora_B")
+			l.Modules = append(l.Modules, so8t.Module{Path: "model." + path, In: a.Shape[1], Out: b.Shape[0],
+				A: floats(t, set, name), B: floats(t, set, "train.start."+path+".lora_B")})
+		}
+	}
+	return &so8t.Adapter{LoRA: l}
 }

@@ -8,14 +8,16 @@ import (
 	"github.com/so8t/so8t/stages/internal/chat"
 	"github.com/so8t/so8t/stages/internal/dataset"
 	"github.com/so8t/so8t/stages/internal/loop"
+	"github.com/so8t/so8t/stages/internal/tokenizer"
 )
 
 // data is what is learnt from, as the base's tokens.
 type data struct {
+	tokenizer         *tokenizer.Tokenizer
 	train, validation []loop.Row
 	tokens            int // of train
 	longest           int // of both
-	cut               int // rows that were truncated
+	cut               int // rows of both that were truncated
 }
 
 // load reads and tokenises the dataset and, when there is one, the validation set.
@@ -25,6 +27,7 @@ func load(ctx context.Context, c Config) (data, error) {
 	if err != nil {
 		return d, plugins.Errorf(plugins.BadInput, "%w", err)
 	}
+	d.tokenizer = template.Tokenizer()
 	if d.train, err = d.rows(ctx, template, c, c.Dataset); err != nil {
 		return d, err
 	}

@@ -84,6 +84,14 @@ func prepare(ctx context.Context, a *plugins.Attempt, c Config) (t *training, er
 	if t.data, err = load(ctx, c); err != nil {
 		return t, err
 	}
+	text, err := writeSample(a.OutputDir, t.data)
+	if err != nil {
+		return t, err
+	}
+	a.Log(text)
+	if t.data.cut > 0 {
+		a.Warn(fmt.Sprintf("%d rows are longer than %d tokens and lost their end (overflow: truncate)", t.data.cut, c.Length))
+	}
 	if t.folder, err = phi3.OpenFolder(c.Base); err != nil {
 		return t, err
 	}
@@ -94,7 +102,11 @@ func prepare(ctx context.Context, a *plugins.Attempt, c Config) (t *training, er
 	if err != nil {
 		return t, err
 	}
-	if t.model, err = newModel(t.be, weights, c, t.data.longest); err != nil {
+	from, err := c.start()
+	if err != nil {
+		return t, plugins.Errorf(plugins.BadInput, "lora.from: %w", err)
+	}
+	if t.model, err = newModel(t.be, weights, c, from, t.data.longest); err != nil {
 		return t, plugins.Errorf(plugins.BadInput, "%w", err)
 	}
 	t.run, err = t.newRun(ctx, a, c)
@@ -127,7 +139,7 @@ func (t *training) newRun(ctx context.Context, a *plugins.Attempt, c Config) (*l
 		Facts: compute.Facts(t.be.Info()),
 		Settings: loop.Settings{
 			Seed: c.Seed, Size: loop.Size{Rows: c.Batch}, Accumulation: c.Accumulation, Schedule: c.schedule(steps),
-			AdamW: adamw, PET: pet, EvalEvery: evals, Patience: c.Eval.Patience, KeepBest: c.Eval.Best,
+			GroupByLength: c.Group, AdamW: adamw, PET: pet, EvalEvery: evals, Patience: c.Eval.Patience, KeepBest: c.Eval.Best,
 		},
 		Curve: filepath.Join(a.OutputDir, curveFile), Metrics: filepath.Join(a.OutputDir, metricsFile),
 		Every: every, Stop: a.Stop,
@@ -157,7 +169,7 @@ func (t *training) metrics(s loop.Summary) map[string]float64 {
 	mean, most := angles(t.be, t.model)
 	m := map[string]float64{
 		"loss": s.Loss, "ce": s.CE, "pet": s.PET, "steps": float64(s.Steps),
-		"rows": float64(len(t.data.train)), "tokens": float64(t.data.tokens), "trained_parameters": float64(t.model.Parameters()),
+		"rows": float64(len(t.data.train)), "truncated_rows": float64(t.data.cut), "tokens": float64(t.data.tokens), "trained_parameters": float64(t.model.Parameters()),
 		"gate_angle_mean": mean, "gate_angle_max": most,
 		"peak_memory_bytes": float64(t.be.Counters().PeakBytes), "seconds": s.Seconds,
 	}

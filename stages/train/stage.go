@@ -23,17 +23,19 @@ const (
 	adapterDir  = "adapter"
 	curveFile   = "curve.jsonl"
 	metricsFile = "metrics.jsonl"
+	sampleFile  = "sample.txt"
 )
 
 // Describe says what the stage is.
 func (Stage) Describe() plugins.Description {
 	return plugins.Description{
-		Name: "train", Kind: plugins.KindStage, Revision: 2, Checkpoints: true,
+		Name: "train", Kind: plugins.KindStage, Revision: 3, Checkpoints: true,
 		Help: "fine-tunes a model with LoRA and SO8T gates; killed and resumed, its adapter and curve are the same bytes",
 		With: plugins.SchemaOf(Config{}),
 		Outputs: []plugins.Output{
 			{Name: "adapter", Path: adapterDir, MediaType: "application/vnd.so8t.adapter", Help: "PEFT adapter and gates"},
 			{Name: "curve", Path: curveFile, MediaType: "application/jsonl", Help: "one line a step, no times"},
+			{Name: "sample", Path: sampleFile, MediaType: "text/plain", Help: "the first row as the model sees it, what is learnt marked"},
 			{Name: "metrics", Path: metricsFile, MediaType: "application/jsonl", Help: "one line a step, with rates", Volatile: true},
 		},
 		Metrics: []plugins.MetricSpec{
@@ -45,6 +47,7 @@ func (Stage) Describe() plugins.Description {
 			{Name: "steps", Help: "optimiser steps taken"},
 			{Name: "best_step", Help: "step of the best validation"},
 			{Name: "rows", Help: "rows of the dataset"},
+			{Name: "truncated_rows", Help: "rows that lost their end, validation included", Better: "lower"},
 			{Name: "tokens", Help: "tokens of the dataset"},
 			{Name: "trained_parameters", Help: "of LoRA and gates"},
 			{Name: "gate_angle_mean", Help: "mean rotation angle of the gates, radians"},

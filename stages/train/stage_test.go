@@ -146,7 +146,7 @@ func TestRun_WritesAdapterCurveAndMetrics(t *testing.T) {
 		files = append(files, f)
 	}
 	slices.Sort(files)
-	want := []string{"adapter/adapter_config.json", "adapter/adapter_model.safetensors", "adapter/so8t_config.json", "adapter/so8t_gate.safetensors", "curve.jsonl"}
+	want := []string{"adapter/adapter_config.json", "adapter/adapter_model.safetensors", "adapter/so8t_config.json", "adapter/so8t_gate.safetensors", "curve.jsonl", "sample.txt"}
 	if !slices.Equal(files, want) {
 		t.Errorf("files %v, want %v", files, want)
 	}
@@ -203,8 +203,20 @@ func TestRun_LongRow(t *testing.T) {
 		t.Errorf("got %v, want a bad_input that names the row", err)
 	}
 	a = attempt(t, with(t, dir, map[string]any{"length": 60, "overflow": "truncate", "steps": 1}))
-	if _, err := (Stage{}).Run(t.Context(), a); err != nil {
-		t.Errorf("truncated: %v", err)
+	res, err := (Stage{}).Run(t.Context(), a)
+	if err != nil || res.Metrics["truncated_rows"] != 0 {
+		t.Errorf("nothing to truncate: %v, %v", res.Metrics["truncated_rows"], err)
+	}
+	a = attempt(t, with(t, dir, map[string]any{"length": 20, "overflow": "truncate", "steps": 1}))
+	var warned string
+	a.Emit = func(e plugins.Event) {
+		if w, ok := e.(plugins.Warning); ok {
+			warned += w.Message
+		}
+	}
+	res, err = (Stage{}).Run(t.Context(), a)
+	if err != nil || res.Metrics["truncated_rows"] != 11 || !strings.Contains(warned, "11 rows") { // 6 and 5 of validation
+		t.Errorf("truncated %v, warned %q, %v", res.Metrics["truncated_rows"], warned, err)
 	}
 }
 

@@ -110,6 +110,15 @@ func newFeed(rows []Row, s Settings) (*feed, error) {
 	}
 	o := newOrder(s.Seed, len(rows))
 	o.fixed = s.InOrder
+	if s.GroupByLength {
+		if size.Rows < 1 {
+			return nil, fmt.Errorf("grouping by length needs batches of a fixed number of rows")
+		}
+		o.window = size.Rows * accumulation
+		for _, r := range rows {
+			o.lengths = append(o.lengths, len(r.Tokens))
+		}
+	}
 	return &feed{rows: rows, order: o, size: size, accumulation: accumulation}, nil
 }
 

@@ -38,12 +38,14 @@ type Model interface {
 type Settings struct {
 	Seed uint64 // of the order of the rows
 	// InOrder takes the rows in their own order instead.
-	InOrder      bool
-	Size         Size
-	Accumulation int // micro-batches of a step
-	Schedule     Schedule
-	AdamW        AdamW
-	PET          so8t.Schedule
+	InOrder bool
+	// GroupByLength fills each window with rows of nearly one length.
+	GroupByLength bool `json:",omitempty"`
+	Size          Size
+	Accumulation  int // micro-batches of a step
+	Schedule      Schedule
+	AdamW         AdamW
+	PET           so8t.Schedule
 	// EvalEvery is the number of steps between validations; the last step has one too.
 	EvalEvery int64
 	// Patience ends the run after so many validations without a new best; 0 never.

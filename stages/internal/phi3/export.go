@@ -39,41 +39,6 @@ func (m *Model) Adapter(base string) *so8t.Adapter {
 	return out
 }
 
-// SetAdapter replaces the values of adapters and gates, to go on from a trained adapter.
-// It must fit what the model trains: same targets, rank, scale and gated layers.
-func (m *Model) SetAdapter(a *so8t.Adapter) error {
-	if (a.LoRA != nil) != (len(m.lora) > 0) || (a.Gates != nil) != (len(m.gates) > 0) {
-		return fmt.Errorf("setting adapter: it has other parts (LoRA, gates) than the model trains")
-	}
-	if a.LoRA != nil && (len(a.LoRA.Modules)*2 != len(m.lora) || a.LoRA.Rank != m.adapter.Rank || a.LoRA.Scale() != m.scale()) {
-		return fmt.Errorf("setting adapter: its %d modules of rank %d and scale %v are not the model's %d of %d and %v",
-			len(a.LoRA.Modules), a.LoRA.Rank, a.LoRA.Scale(), len(m.lora)/2, m.adapter.Rank, m.scale())
-	}
-	for i := 0; i < len(m.lora); i += 2 {
-		path := strings.TrimSuffix(m.lora[i].Name, ".lora_A")
-		mod := a.LoRA.Find(path)
-		if mod == nil || len(mod.A) != m.lora[i].Tensor().Size() || len(mod.B) != m.lora[i+1].Tensor().Size() {
-			return fmt.Errorf("setting adapter: it does not fit module %q", path)
-		}
-		m.be.Upload(m.lora[i].Tensor().Buffer(), mod.A)
-		m.be.Upload(m.lora[i+1].Tensor().Buffer(), mod.B)
-	}
-	for i := range m.layers {
-		g, theta := m.layers[i].gate, a.Gates.Find(i)
-		if (g != nil) != (theta != nil) || g != nil && len(theta) != g.Tensor().Size() {
-			return fmt.Errorf("setting adapter: its gate of layer %d does not fit the model", i)
-		}
-		if g != nil {
-			m.be.Upload(g.Tensor().Buffer(), theta)
-		}
-	}
-	return m.be.Err()
-}
-
-func (m *Model) scale() float64 {
-	return (&so8t.LoRA{Rank: m.adapter.Rank, Alpha: m.adapter.Alpha, RankStab: m.adapter.RankStab}).Scale()
-}
-
 func (m *Model) download(p tensor.Param) []float32 {
 	out := make([]float32, p.Tensor().Size())
 	m.be.Download(out, p.Tensor().Buffer())

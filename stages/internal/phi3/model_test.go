@@ -147,15 +147,8 @@ func TestModel_LoRALossAndGradients(t *testing.T) {
 // adapterModel is tiny-phi3, frozen, with an adapter's values.
 func adapterModel(t *testing.T, be backend.Backend, a *so8t.Adapter, gates string) *Model {
 	t.Helper()
-	o := AdapterOptions{Gates: gates}
-	if a.LoRA != nil {
-		o.Rank, o.Alpha, o.Targets = a.LoRA.Rank, a.LoRA.Alpha, Modules
-	}
-	m, err := NewAdapterModel(be, load(t, "tiny-phi3", StoreF32), TrainOptions{MaxLen: 64}, o)
+	m, err := NewAdapterModel(be, load(t, "tiny-phi3", StoreF32), TrainOptions{MaxLen: 64}, AdapterOptions{Gates: gates, From: a})
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := m.SetAdapter(a); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(m.Release)

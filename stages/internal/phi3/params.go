@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/so8t/so8t/stages/internal/backend"
 	"github.com/so8t/so8t/stages/internal/ops"
@@ -36,12 +37,45 @@ type AdapterOptions struct {
 	Dropout  float64
 	Targets  []string // see SelectTargets; empty: no LoRA
 	Gates    string   // see SelectLayers
+	// From is the adapter to go on from, or nil: its rank, alpha and modules take the place
+	// of those above, its gates are where the chosen ones start.
+	From *so8t.Adapter
+}
+
+// ResolveAdapter puts what an adapter to go on from says in the place of the other options.
+func (c *Config) ResolveAdapter(a AdapterOptions) (AdapterOptions, error) {
+	if a.From == nil {
+		return a, nil
+	}
+	if err := CheckAdapter(c, a.From); err != nil {
+		return a, err
+	}
+	if l := a.From.LoRA; l != nil {
+		a.Rank, a.Alpha, a.RankStab, a.Targets = l.Rank, l.Alpha, l.RankStab, nil
+		for _, m := range l.Modules {
+			a.Targets = append(a.Targets, m.Path)
+		}
+	}
+	gated, err := c.SelectLayers(a.Gates)
+	if err != nil || a.From.Gates == nil {
+		return a, err
+	}
+	for _, g := range a.From.Gates.Layers {
+		if !slices.Contains(gated, g.Layer) {
+			return a, fmt.Errorf("going on from an adapter: it has a gate in layer %d, which is not among the chosen layers %q", g.Layer, a.Gates)
+		}
+	}
+	return a, nil
 }
 
 // NewAdapterModel puts a base on a backend, frozen, with fresh adapters (B = 0) and gates
 // (identity) beside it: its first output is the base's, bit for bit.
 func NewAdapterModel(be backend.Backend, w *Weights, t TrainOptions, a AdapterOptions) (*Model, error) {
 	if err := t.check(w.Config); err != nil {
+		return nil, err
+	}
+	a, err := w.Config.ResolveAdapter(a)
+	if err != nil {
 		return nil, err
 	}
 	m := newModel(be, w.Config, t)
@@ -71,7 +105,7 @@ func NewAdapterModel(be backend.Backend, w *Weights, t TrainOptions, a AdapterOp
 		m.addLoRA(target, a.Rank, scale)
 	}
 	for _, l := range gated {
-		p := tensor.NewParam(be, fmt.Sprintf("model.layers.%d.self_attn.o_proj.so8t", l), w.Config.Hidden/so8t.Block, so8t.Params, nil)
+		p := tensor.NewParam(be, fmt.Sprintf("model.layers.%d.self_attn.o_proj.so8t", l), w.Config.Hidden/so8t.Block, so8t.Params, a.theta(l))
 		m.layers[l].gate = &p
 		m.layers[l].params = append(m.layers[l].params, p)
 		m.gates = append(m.gates, p)
@@ -177,20 +211,39 @@ func (m *Model) freeze(w *Weights) {
 	}
 }
 
-// addLoRA makes a fresh adapter: A uniform in ±1/√in (PEFT's default), B zero.
-func (m *Model) addLoRA(t Target, rank int, scale float64) {
-	out, in := m.Config.ModuleShape(t.Module)
-	path := t.Path()
+// theta are the angles that a layer's gate starts at; nil is the identity.
+func (a AdapterOptions) theta(layer int) []float32 {
+	if a.From == nil {
+		return nil
+	}
+	return a.From.Gates.Find(layer)
+}
+
+// matrices are what a module's adapter starts at: those of the adapter to go on from, else A
+// uniform in ±1/√in (PEFT's default) and B zero.
+func (m *Model) matrices(path string, rank, in int) (a, b []float32) {
+	if from := m.adapter.From; from != nil {
+		if mod := from.LoRA.Find(path); mod != nil {
+			return mod.A, mod.B
+		}
+	}
 	rng := rand.New(rand.NewPCG(m.seed, nameHash(path)))
-	a := make([]float32, rank*in)
+	a = make([]float32, rank*in)
 	bound := 1 / math.Sqrt(float64(in))
 	for i := range a {
 		a[i] = float32((2*rng.Float64() - 1) * bound)
 	}
+	return a, nil
+}
+
+func (m *Model) addLoRA(t Target, rank int, scale float64) {
+	out, in := m.Config.ModuleShape(t.Module)
+	path := t.Path()
+	a, b := m.matrices(path, rank, in)
 	l := &m.layers[t.Layer]
 	lora := &ops.LoRA{
 		A:     tensor.NewParam(m.be, path+".lora_A", rank, in, a),
-		B:     tensor.NewParam(m.be, path+".lora_B", out, rank, nil),
+		B:     tensor.NewParam(m.be, path+".lora_B", out, rank, b),
 		Scale: scale,
 	}
 	l.module(t.Module).lora = lora
