@@ -29,9 +29,10 @@ func (e *Engine) PluginCommand(ctx context.Context, uses string) (host.Command, 
 	return p.command, nil
 }
 
-// named is plugin for a name that the user typed: an unknown one is ErrNoStage.
+// named is plugin for a name that the user typed: an unknown one is ErrNoStage. It need not be as
+// the lock pins it: its author looks at it before pinning it anew.
 func (e *Engine) named(ctx context.Context, doing, uses string) (*pluginInfo, error) {
-	p, err := e.plugin(ctx, uses)
+	p, err := e.plugin(ctx, uses, nil)
 	if errors.Is(err, workflow.ErrUnknownPlugin) {
 		return nil, fmt.Errorf("%w: there is no built-in stage and no plugin %q", ErrNoStage, uses)
 	}

@@ -40,8 +40,12 @@ func (e *Engine) Load(ctx context.Context, path string, params map[string]string
 func (e *Engine) parse(ctx context.Context, file string, source []byte, params map[string]string) (*Workflow, error) {
 	w := &Workflow{source: source, params: params, plugins: map[string]*pluginInfo{}}
 	opts := workflow.Options{Root: e.opts.ProjectDir, Params: params, Plugins: e.builtinNames(), Support: supported}
+	lock, lockErr := manifest.ReadLock(e.opts.ProjectDir)
 	opts.Describe = func(uses string) (*workflow.PluginSpec, error) {
-		p, err := e.plugin(ctx, uses)
+		if lockErr != nil && isForeign(uses) {
+			return nil, lockErr
+		}
+		p, err := e.plugin(ctx, uses, lock)
 		if err != nil {
 			return nil, err
 		}
@@ -76,12 +80,12 @@ func Spec(d plugins.Description) *workflow.PluginSpec {
 	return s
 }
 
-// plugin finds out what `uses` means.
-func (e *Engine) plugin(ctx context.Context, uses string) (*pluginInfo, error) {
+// plugin finds out what `uses` means. What a lock does not pin is not started; nil pins nothing.
+func (e *Engine) plugin(ctx context.Context, uses string, lock *manifest.Lock) (*pluginInfo, error) {
 	p := &pluginInfo{uses: uses}
 	var err error
-	if strings.HasPrefix(uses, "./") {
-		err = e.foreign(ctx, p)
+	if isForeign(uses) {
+		err = e.foreign(ctx, p, lock)
 	} else {
 		err = e.builtin(p)
 	}
@@ -91,6 +95,9 @@ func (e *Engine) plugin(ctx context.Context, uses string) (*pluginInfo, error) {
 	p.schema, err = parseWithSchema(p.description.With)
 	return p, err
 }
+
+// isForeign tells a path to a plugin from the name of a built-in stage.
+func isForeign(uses string) bool { return strings.HasPrefix(uses, "./") }
 
 func (e *Engine) builtin(p *pluginInfo) error {
 	for _, b := range e.opts.Builtins {
@@ -119,7 +126,7 @@ func (e *Engine) passedOn() map[string]string {
 	return env
 }
 
-func (e *Engine) foreign(ctx context.Context, p *pluginInfo) error {
+func (e *Engine) foreign(ctx context.Context, p *pluginInfo, lock *manifest.Lock) error {
 	path := absolute(e.opts.ProjectDir, p.uses)
 	p.path = path
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
@@ -129,7 +136,11 @@ func (e *Engine) foreign(ctx context.Context, p *pluginInfo) error {
 	if err != nil {
 		return err
 	}
-	if p.digest, _, err = found.Digest(); err != nil {
+	var files []manifest.File
+	if p.digest, files, err = found.Digest(); err != nil {
+		return err
+	}
+	if err := lock.Check(p.uses, files); err != nil {
 		return err
 	}
 	p.command = host.Foreign(found)

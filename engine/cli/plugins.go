@@ -18,11 +18,11 @@ import (
 func (a *app) pluginsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plugins",
-		Short: "built-in and local plugins: list, describe, test",
+		Short: "built-in and local plugins: list, describe, test, lock",
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(a.pluginsListCommand(), a.pluginsDescribeCommand(), a.pluginsTestCommand())
+	c.AddCommand(a.pluginsListCommand(), a.pluginsDescribeCommand(), a.pluginsTestCommand(), a.pluginsLockCommand())
 	return c
 }
 
