@@ -57,6 +57,7 @@ var doors = map[string][]string{
 	"github.com/hashicorp/go-hclog":  {"plugins/host", "plugins/sdk", "plugins/internal/…"},
 	"google.golang.org/":             {"plugins/host", "plugins/sdk", "plugins/internal/…", "plugins/proto/…"},
 	"github.com/dominikbraun/graph":  {"engine"},
+	"github.com/expr-lang/expr":      {"engine/workflow"},
 	"github.com/goccy/go-yaml":       {"engine/workflow", "plugins/manifest"},
 	"github.com/nlpodyssey/spago":    {"stages/internal/…"},
 	"go.etcd.io/bbolt":               {"state"},
