@@ -171,7 +171,7 @@ func (t *training) metrics(s loop.Summary) map[string]float64 {
 		"loss": s.Loss, "ce": s.CE, "pet": s.PET, "steps": float64(s.Steps),
 		"rows": float64(len(t.data.train)), "truncated_rows": float64(t.data.cut), "tokens": float64(t.data.tokens), "trained_parameters": float64(t.model.Parameters()),
 		"gate_angle_mean": mean, "gate_angle_max": most,
-		"peak_memory_bytes": float64(t.be.Counters().PeakBytes), "seconds": s.Seconds,
+		"peak_memory_bytes": float64(t.be.Counters().PeakBytes), "seconds": s.Seconds, "checkpoints": float64(s.Saves), "checkpoint_stall_seconds": s.Stalled,
 	}
 	if s.Seconds > 0 {
 		m["tokens_per_second"] = float64(s.Tokens) / s.Seconds

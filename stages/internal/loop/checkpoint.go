@@ -72,8 +72,7 @@ func (c cursor) check(facts Facts) error {
 	return nil
 }
 
-// writeCheckpoint fills dir. The tensors are asked for one at a time, so that a checkpoint
-// takes no memory of its own.
+// writeCheckpoint fills dir.
 func writeCheckpoint(dir string, at cursor, tensors []safetensors.Tensor) error {
 	b, err := json.MarshalIndent(at, "", "  ")
 	if err != nil {

@@ -89,18 +89,39 @@ func (j *journal) append(p timedPoint) error {
 	return nil
 }
 
-// copyTo puts what was written so far into a checkpoint's folder.
-func (j *journal) copyTo(dir string) error {
-	for name, f := range map[string]*os.File{curveFile: j.curve, metricsFile: j.metrics} {
+// lines are what was written up to a moment. More may be appended while they are copied.
+type lines struct {
+	of    *journal
+	sizes [2]int64 // of curve and metrics
+	err   error
+}
+
+func (j *journal) mark() lines {
+	l := lines{of: j}
+	for i, f := range []*os.File{j.curve, j.metrics} {
 		size, err := f.Seek(0, io.SeekCurrent)
 		if err != nil {
-			return err
+			l.err = err
 		}
-		w, err := os.Create(filepath.Join(dir, name))
+		l.sizes[i] = size
+	}
+	return l
+}
+
+// copyTo puts them into a checkpoint's folder.
+func (l lines) copyTo(dir string) error {
+	if l.err != nil {
+		return l.err
+	}
+	for i, f := range []struct {
+		from *os.File
+		name string
+	}{{l.of.curve, curveFile}, {l.of.metrics, metricsFile}} {
+		w, err := os.Create(filepath.Join(dir, f.name))
 		if err != nil {
 			return err
 		}
-		_, err = io.Copy(w, io.NewSectionReader(f, 0, size))
+		_, err = io.Copy(w, io.NewSectionReader(f.from, 0, l.sizes[i]))
 		if err := joinClose(err, w.Close()); err != nil {
 			return err
 		}

@@ -68,7 +68,8 @@ type Run struct {
 	// Resume is the folder of the checkpoint to go on from, or "".
 	Resume string
 
-	// Every is the time between two checkpoints; Save publishes one.
+	// Every is the time between two checkpoints; Save publishes one. It is called by another
+	// goroutine while the steps go on, one call at a time.
 	Every time.Duration
 	Save  func(step int64, write func(dir string) error) error
 	// Stop asks for a checkpoint and an end.
@@ -92,6 +93,9 @@ type Summary struct {
 	EndedEarly bool
 	Tokens     int64 // seen by this attempt
 	Seconds    float64
+	// Saves counts the checkpoints; Stalled is how long the steps waited for them, seconds.
+	Saves   int64
+	Stalled float64
 }
 
 // ErrSetup says that settings or rows cannot be trained with.
@@ -133,7 +137,10 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 		if err != nil {
 			return t.summary(), err
 		}
-		if r.Save != nil && r.Every > 0 && !t.done() && t.now().Sub(t.saved) >= r.Every {
+		if err := t.poll(); err != nil {
+			return t.summary(), err
+		}
+		if t.due() {
 			if err := t.save(); err != nil {
 				return t.summary(), err
 			}

@@ -3,14 +3,11 @@ package loop
 import (
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"time"
 
 	"github.com/so8t/so8t/stages/internal/backend"
-	"github.com/so8t/so8t/stages/internal/safetensors"
-	"github.com/so8t/so8t/stages/internal/tensor"
 )
 
 // trainer is a Run under way.
@@ -30,7 +27,8 @@ type trainer struct {
 	from    int64 // step that this attempt began at
 	tokens  int64 // seen by this attempt
 	started time.Time
-	saved   time.Time
+	saved   time.Time // when the last checkpoint was begun
+	saving  saving
 }
 
 func (r *Run) begin() (*trainer, error) {
@@ -92,6 +90,7 @@ func (t *trainer) position() error {
 }
 
 func (t *trainer) end() {
+	_ = t.settle() // of a run that failed: finish and stop look at it otherwise
 	if t.journal != nil {
 		_ = t.journal.close() // of a run that failed: finish closes it otherwise
 	}
@@ -120,7 +119,7 @@ func (t *trainer) stopping() bool {
 // stop saves and says so.
 func (t *trainer) stop() error {
 	if t.run.Save != nil && t.at.Step > 0 {
-		if err := t.save(); err != nil {
+		if err := errors.Join(t.save(), t.settle()); err != nil {
 			return err
 		}
 	}
@@ -194,6 +193,9 @@ func (t *trainer) judge(loss float64) {
 
 // finish leaves the best parameters in the model, and the curve closed.
 func (t *trainer) finish() error {
+	if err := t.settle(); err != nil {
+		return err
+	}
 	err := t.journal.close()
 	t.journal = nil
 	if err != nil {
@@ -215,6 +217,7 @@ func (t *trainer) summary() Summary {
 	s := Summary{
 		Steps: t.at.Step, Loss: t.at.Last.Loss, CE: t.at.Last.CE, PET: t.at.Last.PET, EvalLoss: math.NaN(), BestStep: t.at.BestStep,
 		StartedAt: t.from, EndedEarly: t.endedEarly(), Tokens: t.tokens, Seconds: t.now().Sub(t.started).Seconds(),
+		Saves: t.saving.count, Stalled: t.saving.stalled.Seconds(),
 	}
 	switch {
 	case t.run.Settings.KeepBest && t.at.BestStep > 0:
@@ -229,76 +232,4 @@ func (t *trainer) download(b backend.Buffer) []float32 {
 	h := make([]float32, b.Len())
 	t.run.Backend.Download(h, b)
 	return h
-}
-
-// save writes a checkpoint of the state after the last step.
-func (t *trainer) save() error {
-	err := t.run.Save(t.at.Step, func(dir string) error {
-		if err := writeCheckpoint(dir, t.at, t.tensors()); err != nil {
-			return err
-		}
-		if err := t.run.Backend.Err(); err != nil {
-			return err
-		}
-		return t.journal.copyTo(dir)
-	})
-	if err != nil {
-		return fmt.Errorf("saving step %d: %w", t.at.Step, err)
-	}
-	t.saved = t.now()
-	return nil
-}
-
-// tensors are those of a checkpoint, each downloaded when its bytes are written.
-func (t *trainer) tensors() []safetensors.Tensor {
-	var out []safetensors.Tensor
-	add := func(kind string, p tensor.Param, data func() []float32) {
-		out = append(out, safetensors.Tensor{
-			Name: kind + "." + p.Name, DType: safetensors.F32, Shape: p.Tensor().Shape(),
-			WriteTo: func(w io.Writer) error { return safetensors.WriteFloats(w, safetensors.F32, data()) },
-		})
-	}
-	for _, p := range t.opt.params {
-		st := p.State.(*moments)
-		add("value", p, func() []float32 { return t.download(p.Tensor().Buffer()) })
-		add("m", p, func() []float32 { return t.download(st.m) })
-		add("v", p, func() []float32 { return t.download(st.v) })
-		if t.best != nil {
-			add("best", p, func() []float32 { return t.best[p.Name] })
-		}
-	}
-	return out
-}
-
-// restore is the inverse of save.
-func (t *trainer) restore(dir string) error {
-	c, err := openCheckpoint(dir, t.at.Facts)
-	if err != nil {
-		return err
-	}
-	defer c.set.Close()
-	if c.has("best", t.opt.params[0].Name) {
-		t.best = map[string][]float32{}
-	}
-	for _, p := range t.opt.params {
-		n := p.Tensor().Size()
-		st := p.State.(*moments)
-		for _, part := range []struct {
-			kind string
-			into backend.Buffer
-		}{{"value", p.Tensor().Buffer()}, {"m", st.m}, {"v", st.v}} {
-			data, err := c.floats(part.kind, p.Name, n)
-			if err != nil {
-				return err
-			}
-			t.run.Backend.Upload(part.into, data)
-		}
-		if t.best != nil {
-			if t.best[p.Name], err = c.floats("best", p.Name, n); err != nil {
-				return err
-			}
-		}
-	}
-	t.at = c.cursor
-	return t.run.Backend.Err()
 }
