@@ -324,12 +324,11 @@ func (a *attempt) classify(ctx context.Context, err error) (state.Outcome, *stat
 	return state.Failed, rec
 }
 
-// processRecord keeps a process as the state stores it: Birth and Mark, which host compares, in
-// the fields for what tells one process from another with its pid.
+// processRecord keeps a process as the state stores it.
 func processRecord(r host.Record) state.ProcessRecord {
-	return state.ProcessRecord{PID: r.PID, BootID: r.Birth, Name: r.Mark}
+	return state.ProcessRecord{PID: r.PID, Birth: r.Birth, Mark: r.Mark}
 }
 
 func hostRecord(p state.ProcessRecord) host.Record {
-	return host.Record{PID: p.PID, Birth: p.BootID, Mark: p.Name}
+	return host.Record{PID: p.PID, Birth: p.Birth, Mark: p.Mark}
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 )
 
 // allRecords is the content of a database, each list in order of its keys.
@@ -20,6 +19,7 @@ type allRecords struct {
 	attempts []Attempt
 	cache    []CacheEntry
 	parts    []LatestParts
+	files    []fileDigest
 	damaged  []string // records that cannot be read
 }
 
@@ -35,7 +35,7 @@ func readAll(t *Tx) (*allRecords, error) {
 		func() error { return readInto(t, bucketCache, &all.cache, &all.damaged) },
 		func() error { return readBucket(t, bucketUnfinished, nil, &all.damaged) },
 		func() error { return readInto(t, bucketParts, &all.parts, &all.damaged) },
-		func() error { return readInto(t, bucketFiles, new([]fileDigest), &all.damaged) },
+		func() error { return readInto(t, bucketFiles, &all.files, &all.damaged) },
 	} {
 		if err := read(); err != nil {
 			return nil, err
@@ -104,11 +104,22 @@ func (c *checker) folders(ctx context.Context, all *allRecords) error {
 			if _, alive, err := Query(c.store.dir, id); err != nil {
 				return err
 			} else if !alive {
-				c.add(Note, CodeRunUnknown, RunDir(c.store.dir, id), "", "no run of this id: a crash came before its first commit")
+				c.add(Note, CodeRunUnknown, RunDir(c.store.dir, id), "", "no run of this id: a crash came before its first commit, or cut a gc off; `so8t gc` removes it")
 			}
 		}
 	}
 	return nil
+}
+
+// attemptsOf are the attempts of one run.
+func (all *allRecords) attemptsOf(run string) []Attempt {
+	var list []Attempt
+	for _, a := range all.attempts {
+		if a.Run == run {
+			list = append(list, a)
+		}
+	}
+	return list
 }
 
 // attemptID names an attempt.
@@ -129,10 +140,7 @@ func (all *allRecords) reusable() map[attemptID]bool {
 // runAttempts compares one run's attempts with their folders.
 func (c *checker) runAttempts(ctx context.Context, run string, all *allRecords, reusable map[attemptID]bool) error {
 	expected := map[string]bool{}
-	for _, a := range all.attempts {
-		if a.Run != run {
-			continue
-		}
+	for _, a := range all.attemptsOf(run) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -140,25 +148,12 @@ func (c *checker) runAttempts(ctx context.Context, run string, all *allRecords, 
 		expected[folder] = true
 		c.attempt(a, folder, reusable[attemptID{a.Run, a.Instance, a.Number}])
 	}
-	stages, err := os.ReadDir(filepath.Join(RunDir(c.store.dir, run), stagesName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	strays, err := attemptFolders(c.store.dir, run, func(path string) bool { return !expected[path] })
 	if err != nil {
 		return fmt.Errorf("looking at run %q: %w", run, err)
 	}
-	for _, stage := range stages {
-		parent := filepath.Join(RunDir(c.store.dir, run), stagesName, stage.Name())
-		attempts, err := os.ReadDir(parent)
-		if err != nil {
-			return fmt.Errorf("looking at run %q: %w", run, err)
-		}
-		for _, e := range attempts {
-			path := filepath.Join(parent, e.Name())
-			if _, err := strconv.Atoi(e.Name()); err == nil && e.IsDir() && !expected[path] {
-				c.add(Note, CodeAttemptUnknown, path, "", "no attempt of this number: a crash came before its commit")
-			}
-		}
+	for _, path := range strays {
+		c.add(Note, CodeAttemptUnknown, path, "", "no attempt of this number: a crash came before its commit; `so8t gc` removes it")
 	}
 	return nil
 }

@@ -20,6 +20,8 @@ var (
 	ErrDamaged = errors.New("state is damaged")
 	ErrTooNew  = errors.New("state is of a newer version")
 	ErrHeld    = errors.New("held by another process")
+	// ErrCollected: what was to be reused has been removed by a collection meanwhile.
+	ErrCollected = errors.New("it has been removed by `so8t gc`")
 	// ErrTransition: the record may not go from its outcome to the one written.
 	ErrTransition = errors.New("illegal transition")
 )

@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,7 +19,7 @@ type FingerprintLock struct {
 // onWait, when set, is called when there is something to wait for, with the process that
 // has it. Whoever waited should look into the cache again.
 func LockFingerprint(ctx context.Context, dir, fingerprint string, holder Holder, onWait func(Holder)) (*FingerprintLock, error) {
-	path := filepath.Join(dir, locksName, FolderName(fingerprint))
+	path := fingerprintPath(dir, fingerprint)
 	for {
 		f, err := ownWaiting(ctx, path, onWait)
 		if err != nil {
@@ -38,9 +39,36 @@ func LockFingerprint(ctx context.Context, dir, fingerprint string, holder Holder
 	}
 }
 
+func fingerprintPath(dir, fingerprint string) string {
+	return filepath.Join(dir, locksName, FolderName(fingerprint))
+}
+
+// tryFingerprint takes the lock that lies at path if it is free; nil when it is not.
+func tryFingerprint(path string, holder Holder) (*FingerprintLock, error) {
+	for {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
+		if err != nil {
+			return nil, fmt.Errorf("locking a fingerprint: %w", err)
+		}
+		got, err := tryOwn(f)
+		if err != nil || !got {
+			return nil, errors.Join(err, f.Close())
+		}
+		if !sameFile(f, path) {
+			disownAndClose(f)
+			continue
+		}
+		if err := writeHolder(f, holder); err != nil {
+			disownAndClose(f)
+			return nil, fmt.Errorf("locking a fingerprint: %w", err)
+		}
+		return &FingerprintLock{file: f, path: path}, nil
+	}
+}
+
 // Release gives the lock up and removes its file.
 func (l *FingerprintLock) Release() error {
-	if l.file == nil {
+	if l == nil || l.file == nil {
 		return nil
 	}
 	// While it is ours. Windows may refuse; the file is small and found again.

@@ -19,6 +19,9 @@ const (
 	liveName     = "live.json"
 	runLockName  = "lock"
 	stagesName   = "stages"
+	collectName  = "gc.lock"
+	trashName    = "trash"
+	incomingName = "incoming"
 )
 
 // RunDir is the folder of a run.
@@ -32,6 +35,29 @@ func StageDir(dir, run, instance string) string {
 // AttemptDir is the folder of one attempt: its final name from the start, never reused.
 func AttemptDir(dir, run, instance string, number int) string {
 	return filepath.Join(StageDir(dir, run, instance), strconv.Itoa(number))
+}
+
+// attemptFolders lists the folders of a run's attempts that fit.
+func attemptFolders(dir, run string, fits func(path string) bool) ([]string, error) {
+	stages := filepath.Join(RunDir(dir, run), stagesName)
+	instances, err := readFolder(stages)
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for _, instance := range instances {
+		attempts, err := readFolder(filepath.Join(stages, instance.Name()))
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range attempts {
+			path := filepath.Join(stages, instance.Name(), e.Name())
+			if _, err := strconv.Atoi(e.Name()); err == nil && e.IsDir() && fits(path) {
+				found = append(found, path)
+			}
+		}
+	}
+	return found, nil
 }
 
 // JournalPath is the journal of a run.

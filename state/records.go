@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 )
@@ -46,6 +47,8 @@ type Run struct {
 	Epoch   int64     `json:"epoch"`
 	Started time.Time `json:"started"`
 	Ended   time.Time `json:"ended,omitzero"`
+	// Pinned runs are removed by no collection.
+	Pinned bool `json:"pinned,omitempty"`
 }
 
 // RunPlan is what a run was asked to do; written once, with its run.
@@ -142,10 +145,28 @@ type ResumePoint struct {
 
 // ProcessRecord identifies a process beyond its pid, which the system reuses.
 type ProcessRecord struct {
-	PID    int    `json:"pid"`
-	Start  uint64 `json:"start"` // as ProcessStart gives it
-	BootID string `json:"boot_id,omitempty"`
-	Name   string `json:"name,omitempty"`
+	PID int `json:"pid"`
+	// Birth tells the process from any other with its pid, Mark from those of another launch;
+	// whoever started it says what they hold.
+	Birth string `json:"birth,omitempty"`
+	Mark  string `json:"mark,omitempty"`
+}
+
+// UnmarshalJSON also reads the names that older records have: boot_id for birth, name for mark.
+func (p *ProcessRecord) UnmarshalJSON(b []byte) error {
+	type current ProcessRecord
+	var r struct {
+		current
+		OldBirth string `json:"boot_id"`
+		OldMark  string `json:"name"`
+	}
+	if err := json.Unmarshal(b, &r); err != nil {
+		return err
+	}
+	*p = ProcessRecord(r.current)
+	p.Birth = cmp.Or(p.Birth, r.OldBirth)
+	p.Mark = cmp.Or(p.Mark, r.OldMark)
+	return nil
 }
 
 // CheckpointRecord is one published checkpoint. Path is relative to the state folder,

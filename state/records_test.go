@@ -1,6 +1,7 @@
 package state
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -208,6 +209,19 @@ func TestFolderName(t *testing.T) {
 	for _, reserved := range []string{"con", "nul", "aux", "prn", "com1", "lpt9", "con.x"} {
 		if got := FolderName(reserved); got == reserved {
 			t.Errorf("%q is a device on Windows", got)
+		}
+	}
+}
+
+func TestProcessRecord_OlderNamesAreRead(t *testing.T) {
+	want := ProcessRecord{PID: 7, Birth: "boot-99", Mark: "m"}
+	for _, text := range []string{
+		`{"pid":7,"start":0,"boot_id":"boot-99","name":"m"}`,
+		`{"pid":7,"birth":"boot-99","mark":"m"}`,
+	} {
+		var got ProcessRecord
+		if err := json.Unmarshal([]byte(text), &got); err != nil || got != want {
+			t.Errorf("%s gives %+v, %v", text, got, err)
 		}
 	}
 }

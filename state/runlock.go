@@ -60,17 +60,37 @@ type RunLock struct{ file *os.File }
 // writes holder into it. When another process has it: *HeldError.
 func LockRun(dir, run string, holder Holder) (*RunLock, error) {
 	path := filepath.Join(RunDir(dir, run), runLockName)
+	for {
+		l, err := lockRunFile(path, run, holder)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue // the folder was removed as soon as it was made; see Collect
+		case err != nil:
+			var held *HeldError
+			if errors.As(err, &held) {
+				return nil, err
+			}
+			return nil, fmt.Errorf("locking run %q: %w", run, err)
+		case !sameFile(l.file, path):
+			disownAndClose(l.file)
+			continue
+		}
+		return l, nil
+	}
+}
+
+func lockRunFile(path, run string, holder Holder) (*RunLock, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-		return nil, fmt.Errorf("locking run %q: %w", run, err)
+		return nil, err
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
-		return nil, fmt.Errorf("locking run %q: %w", run, err)
+		return nil, err
 	}
 	got, err := tryOwn(f)
 	if err != nil {
 		_ = f.Close()
-		return nil, fmt.Errorf("locking run %q: %w", run, err)
+		return nil, err
 	}
 	if !got {
 		held := &HeldError{What: "run " + run, Holder: readHolder(f)}
@@ -79,13 +99,13 @@ func LockRun(dir, run string, holder Holder) (*RunLock, error) {
 	}
 	if err := writeHolder(f, holder); err != nil {
 		disownAndClose(f)
-		return nil, fmt.Errorf("locking run %q: %w", run, err)
+		return nil, err
 	}
 	return &RunLock{file: f}, nil
 }
 
 // Release gives the lock up. The file stays: it is never replaced, so that whoever has
-// it open looks at the same lock.
+// it open looks at the same lock; it goes only with the run's folder.
 func (l *RunLock) Release() error {
 	if l.file == nil {
 		return nil

@@ -71,7 +71,28 @@ func (t *Tx) PutStage(s StageRecord) error {
 	if !slices.Contains(allowed, s.Outcome) {
 		return transitionError(what, old.Outcome, s.Outcome)
 	}
+	if err := t.checkReferences(s); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
 	return t.putStage(s)
+}
+
+// checkReferences refuses a stage that reuses what a collection has removed since it was found:
+// once the record is committed, no collection removes it.
+func (t *Tx) checkReferences(s StageRecord) error {
+	if s.Outcome != Cached {
+		return nil
+	}
+	for _, id := range s.references() {
+		_, err := t.Run(id)
+		if errors.Is(err, ErrNoRun) {
+			return fmt.Errorf("run %s, whose outputs it reuses: %w", id, ErrCollected)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *Tx) putStage(s StageRecord) error {
