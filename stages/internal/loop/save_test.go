@@ -62,7 +62,7 @@ func TestRun_StepsGoOnWhileACheckpointIsWritten(t *testing.T) {
 // A checkpoint that cannot be written ends the run: at the next step, or at the last.
 func TestRun_FailedCheckpointEndsTheRun(t *testing.T) {
 	full := errors.New("disk full")
-	for _, every := range []time.Duration{time.Second, 25 * time.Second} {
+	for _, every := range []time.Duration{time.Second, 20 * time.Second} {
 		m := newToy(t, 0)
 		r := toyRun(t, m, m.be, 12)
 		r.Every, r.Now = every, ticking()
