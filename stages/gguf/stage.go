@@ -20,7 +20,7 @@ type Stage struct{}
 // Config is its `with`.
 type Config struct {
 	Model string `json:"model" format:"path" required:"true" help:"Hugging Face folder"`
-	Type  string `json:"type" default:"F16" enum:"F32,F16,BF16,Q8_0" help:"type of the matrices; norms stay F32"`
+	Type  string `json:"type" default:"F16" enum:"F32,F16,BF16,Q8_0,Q6_K,Q5_K_M,Q5_K_S,Q5_1,Q5_0,Q4_K_M,Q4_K_S,Q4_1,Q4_0,Q3_K_M,Q3_K_S" help:"type of the matrices; norms stay F32"`
 	Name  string `json:"name" default:"so8t" help:"general.name in the file; must not hold phi3 or phi-3"`
 }
 
@@ -30,7 +30,7 @@ const fileName = "model.gguf"
 // Describe says what the stage is.
 func (Stage) Describe() plugins.Description {
 	return plugins.Description{
-		Name: "gguf", Version: "1", Revision: 1, Kind: plugins.KindStage,
+		Name: "gguf", Version: "1", Revision: 2, Kind: plugins.KindStage,
 		Help: "writes a GGUF file for llama.cpp and Ollama, and reads it back",
 		With: plugins.SchemaOf(Config{}),
 		Outputs: []plugins.Output{
@@ -54,7 +54,7 @@ func (Stage) Check(_ context.Context, req plugins.CheckRequest) (plugins.CheckRe
 		report.Problems = append(report.Problems, plugins.InputProblem("", err))
 		return report, nil
 	}
-	t, err := quant.Parse(c.Type)
+	mix, err := quant.ParseMix(c.Type)
 	if err == nil {
 		err = modelfile.CheckName(c.Name)
 	}
@@ -71,8 +71,8 @@ func (Stage) Check(_ context.Context, req plugins.CheckRequest) (plugins.CheckRe
 		return report, nil
 	}
 	defer m.Close()
-	block := t.Block()
-	report.Needs.Disk = int64(t.Bytes(block)) * m.Config.Parameters() / int64(block)
+	const widest = 256 // a block of any type
+	report.Needs.Disk = int64(mix.Base().Bytes(widest)) * m.Config.Parameters() / widest
 	return report, nil
 }
 
@@ -82,7 +82,7 @@ func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error
 	if err := plugins.DecodeWith(a.With, &c); err != nil {
 		return plugins.Result{}, err
 	}
-	t, err := quant.Parse(c.Type)
+	mix, err := quant.ParseMix(c.Type)
 	if err != nil {
 		return plugins.Result{}, plugins.Errorf(plugins.BadInput, "%w", err)
 	}
@@ -92,7 +92,7 @@ func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error
 	}
 	defer m.Close()
 	path := filepath.Join(a.OutputDir, fileName)
-	e := modelfile.Export{Name: c.Name, Type: t, Config: m.Config, Source: m.Source, Template: m.Template}
+	e := modelfile.Export{Name: c.Name, Mix: mix, Config: m.Config, Source: m.Source, Template: m.Template}
 	if err := writeFile(ctx, a, path, e); err != nil {
 		return plugins.Result{}, err
 	}

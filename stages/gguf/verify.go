@@ -52,7 +52,7 @@ func verify(path string, e modelfile.Export) (Report, error) {
 		return Report{}, err
 	}
 	defer file.Close()
-	r := Report{Type: e.Type.String(), Bytes: info.Size(), Parameters: e.Config.Parameters()}
+	r := Report{Type: e.Mix.String(), Bytes: info.Size(), Parameters: e.Config.Parameters()}
 	r.BitsPerWeight = float64(r.Bytes) * 8 / float64(r.Parameters)
 	var lost, total float64
 	names := e.FileNames()

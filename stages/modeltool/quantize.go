@@ -29,26 +29,22 @@ var quantize = command{
 			if *jobs < 1 {
 				return usagef("--jobs %d: want at least 1", *jobs)
 			}
-			t, err := quant.Parse(*typeName)
+			mix, err := quant.ParseMix(*typeName)
 			if err != nil {
 				return usagef("--type %s: want one of %s", *typeName, typeNames())
 			}
-			return writeGGUF(ctx, operands[0], operands[1], t, *name, s.errw)
+			return writeGGUF(ctx, operands[0], operands[1], mix, *name, s.errw)
 		}
 	},
 }
 
 func typeNames() string {
-	var names []string
-	for _, t := range quant.Types {
-		names = append(names, t.String())
-	}
-	return strings.Join(names, ", ")
+	return strings.Join(quant.MixNames(), ", ")
 }
 
 // writeGGUF writes beside the target first, so that nobody meets half a file under its name and
 // a file can replace itself.
-func writeGGUF(ctx context.Context, in, out string, t quant.Type, name string, errw io.Writer) (err error) {
+func writeGGUF(ctx context.Context, in, out string, mix quant.Mix, name string, errw io.Writer) (err error) {
 	m, err := open(in)
 	if err != nil {
 		return err
@@ -69,7 +65,7 @@ func writeGGUF(ctx context.Context, in, out string, t quant.Type, name string, e
 			err = errors.Join(err, removeIfThere(temporary.Name()))
 		}
 	}()
-	e := modelfile.Export{Name: name, Type: t, Config: m.Config, Source: m.Source, Template: m.Template}
+	e := modelfile.Export{Name: name, Mix: mix, Config: m.Config, Source: m.Source, Template: m.Template}
 	if err := fill(ctx, temporary, e); err != nil {
 		return err
 	}
@@ -80,7 +76,7 @@ func writeGGUF(ctx context.Context, in, out string, t quant.Type, name string, e
 	if err != nil {
 		return fmt.Errorf("looking at what was written: %w", err)
 	}
-	_, err = fmt.Fprintf(errw, "%s: %s, %d bytes, %.2f bits a weight\n", out, t, info.Size(), float64(info.Size())*8/float64(m.Config.Parameters()))
+	_, err = fmt.Fprintf(errw, "%s: %s, %d bytes, %.2f bits a weight\n", out, mix, info.Size(), float64(info.Size())*8/float64(m.Config.Parameters()))
 	return err
 }
 

@@ -33,7 +33,11 @@ func gguf(t *testing.T) string {
 	defer m.Close()
 	path := filepath.Join(t.TempDir(), "model.gguf")
 	var b bytes.Buffer
-	e := modelfile.Export{Name: "tiny", Type: quant.F16, Config: m.Config, Source: m.Source, Template: m.Template}
+	f16, err := quant.ParseMix("F16")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := modelfile.Export{Name: "tiny", Mix: f16, Config: m.Config, Source: m.Source, Template: m.Template}
 	if err := e.Write(&b, nil); err != nil {
 		t.Fatal(err)
 	}

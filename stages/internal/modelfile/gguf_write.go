@@ -15,7 +15,7 @@ import (
 // Export says what a GGUF file is to hold.
 type Export struct {
 	Name     string // general.name
-	Type     quant.Type
+	Mix      quant.Mix
 	Config   *phi3.Config
 	Source   phi3.Source
 	Template *chat.Template
@@ -30,7 +30,10 @@ func (e Export) Write(w io.Writer, progress func(done, total int64)) error {
 		return err
 	}
 	tensors := inFileOrder(e.Config.Tensors())
-	infos := e.infos(tensors)
+	infos, err := e.infos(tensors)
+	if err != nil {
+		return err
+	}
 	out, err := ggufio.NewWriter(w, e.metadata(), infos)
 	if err != nil {
 		return err
@@ -91,7 +94,7 @@ func (e Export) FileNames() map[string]string {
 	return names
 }
 
-func (e Export) infos(tensors []phi3.Tensor) []ggufio.TensorInfo {
+func (e Export) infos(tensors []phi3.Tensor) ([]ggufio.TensorInfo, error) {
 	var infos []ggufio.TensorInfo
 	if rope := e.Config.Rope; rope != nil {
 		infos = append(infos,
@@ -104,11 +107,17 @@ func (e Export) infos(tensors []phi3.Tensor) []ggufio.TensorInfo {
 			info.Dims = append(info.Dims, t.Shape[i])
 		}
 		if len(t.Shape) == 2 { // norms stay F32 in every type
-			info.Type = e.Type.ForColumns(info.Dims[0])
+			var err error
+			info.Type, err = e.Mix.For(quant.Matrix{
+				Name: info.Name, Columns: info.Dims[0], Layer: t.Layer, Layers: e.Config.Layers, Tied: e.Config.TiedEmbeddings,
+			})
+			if err != nil {
+				return nil, err
+			}
 		}
 		infos = append(infos, info)
 	}
-	return infos
+	return infos, nil
 }
 
 func writeFactors(out *ggufio.Writer, name string, factors []float64) error {
@@ -162,7 +171,7 @@ func (e Export) metadata() []ggufio.KV {
 	add(keyEps, float32(c.RMSEps))
 	add(keyRotary, uint32(c.RotaryDim()))
 	add(keyTheta, float32(c.RopeTheta))
-	add(keyFileType, e.Type.FileType())
+	add(keyFileType, e.Mix.FileType())
 	add(keyWindow, uint32(c.SlidingWindow))
 	add(keyQuantVersion, uint32(2))
 	return append(kvs, e.vocabulary()...)

@@ -38,15 +38,19 @@ func tables(t *testing.T) map[string]struct {
 	return all
 }
 
-func export(t *testing.T, typ quant.Type) []byte {
+func export(t *testing.T, typ string) []byte {
 	t.Helper()
+	mix, err := quant.ParseMix(typ)
+	if err != nil {
+		t.Fatal(err)
+	}
 	m, err := Open(tinyHF)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.Close()
 	var b bytes.Buffer
-	e := Export{Name: "so8t tiny", Type: typ, Config: m.Config, Source: m.Source, Template: m.Template}
+	e := Export{Name: "so8t tiny", Mix: mix, Config: m.Config, Source: m.Source, Template: m.Template}
 	if err := e.Write(&b, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -56,17 +60,24 @@ func export(t *testing.T, typ quant.Type) []byte {
 // The whole file equals that of llama.cpp's converter, byte for byte.
 func TestWrite_EqualsLlamaCppsConverter(t *testing.T) {
 	want := tables(t)
-	for _, typ := range []quant.Type{quant.F16, quant.BF16, quant.F32} {
-		if got := sha(export(t, typ)); got != want[typ.String()].FileSHA {
-			t.Errorf("%v: sha256 %s, want %s", typ, got, want[typ.String()].FileSHA)
+	for _, typ := range []string{"F16", "BF16", "F32"} {
+		if got := sha(export(t, typ)); got != want[typ].FileSHA {
+			t.Errorf("%s: sha256 %s, want %s", typ, got, want[typ].FileSHA)
 		}
 	}
 }
 
 // Every tensor equals that of llama-quantize.
-func TestWrite_Q8EqualsLlamaQuantize(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "q8.gguf")
-	if err := os.WriteFile(path, export(t, quant.Q8_0), 0o644); err != nil {
+func TestWrite_EqualsLlamaQuantize(t *testing.T) {
+	for _, typ := range []string{"Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M"} {
+		t.Run(typ, func(t *testing.T) { tensorsEqual(t, export(t, typ), tables(t)[typ].Tensors) })
+	}
+}
+
+func tensorsEqual(t *testing.T, got []byte, want map[string]struct{ Type, SHA256 string }) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "q.gguf")
+	if err := os.WriteFile(path, got, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	file, err := ggufio.Open(path)
@@ -74,7 +85,6 @@ func TestWrite_Q8EqualsLlamaQuantize(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	want := tables(t)["Q8_0"].Tensors
 	if len(file.Tensors) != len(want) {
 		t.Errorf("%d tensors, want %d", len(file.Tensors), len(want))
 	}
@@ -91,7 +101,7 @@ func TestWrite_Q8EqualsLlamaQuantize(t *testing.T) {
 
 func TestOpen_GGUFEqualsItsFolder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f32.gguf")
-	if err := os.WriteFile(path, export(t, quant.F32), 0o644); err != nil {
+	if err := os.WriteFile(path, export(t, "F32"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	g, err := Open(path)
@@ -143,15 +153,19 @@ func TestWrite_RefusesNamesThatDoNotLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
+	f16, err := quant.ParseMix("F16")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range []string{"", "my-Phi-3", "PHI3"} {
-		if err := (Export{Name: name, Type: quant.F16, Config: m.Config, Source: m.Source, Template: m.Template}).Write(&bytes.Buffer{}, nil); err == nil {
+		if err := (Export{Name: name, Mix: f16, Config: m.Config, Source: m.Source, Template: m.Template}).Write(&bytes.Buffer{}, nil); err == nil {
 			t.Errorf("name %q is accepted", name)
 		}
 	}
 }
 
 func TestOpen_TruncatedGGUFIsRefused(t *testing.T) {
-	whole := export(t, quant.F16)
+	whole := export(t, "F16")
 	path := filepath.Join(t.TempDir(), "cut.gguf")
 	for _, n := range []int{0, 3, 4, 20, 1000, 70000, len(whole) / 2, len(whole) - 1} {
 		if err := os.WriteFile(path, whole[:n], 0o644); err != nil {
@@ -188,7 +202,7 @@ func asText(t *testing.T, v any) string {
 
 // A number of layers that the file cannot hold must not be worked through.
 func TestOpen_MoreLayersThanTensorsIsRefused(t *testing.T) {
-	file := export(t, quant.F16)
+	file := export(t, "F16")
 	at := bytes.Index(file, []byte(keyLayers)) + len(keyLayers) + 4 // the value's type
 	binary.LittleEndian.PutUint32(file[at:], 4_000_000_000)
 	path := filepath.Join(t.TempDir(), "layers.gguf")

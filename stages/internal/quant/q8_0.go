@@ -20,16 +20,16 @@ func encodeQ8(dst []byte, src []float32) {
 			amax = max(amax, float32(math.Abs(float64(v))))
 		}
 		d := amax / 127
-		var inverse float32
-		if d != 0 {
-			inverse = 1 / d
-		}
+		inverse := reciprocal(d)
 		binary.LittleEndian.PutUint16(out, half(d))
 		for i, v := range x {
-			out[2+i] = byte(int8(math.Round(float64(float32(v * inverse)))))
+			out[2+i] = byte(truncated(awayFromZero(float32(v * inverse))))
 		}
 	}
 }
+
+// awayFromZero rounds to the nearest whole number, ties away from zero.
+func awayFromZero(v float32) float32 { return float32(math.Round(float64(v))) }
 
 func decodeQ8(dst []float32, src []byte) {
 	for b := range len(dst) / q8Block {

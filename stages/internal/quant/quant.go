@@ -1,6 +1,11 @@
 // Package quant turns rows of float32 into the block formats of GGUF and back. Bytes equal
-// those of llama.cpp's quantisers, whose arithmetic is unfused float32; a product that must be
-// rounded before it is added is written float32(a*b), because Go may fuse it on some machines.
+// those of llama.cpp's quantisers, whose arithmetic is unfused float32 in the order of the
+// elements; a product that must be rounded before it is added is written float32(a*b), because
+// Go may fuse it on some machines.
+//
+// K-quants search for the scales of their sub-blocks. The searches work on eight sub-blocks side
+// by side, one a lane (lanes.go), so that a lane does what llama.cpp does with one sub-block and
+// in the same order: in Go everywhere, in AVX2 where there is one, with the same bits.
 package quant
 
 import (
@@ -15,30 +20,52 @@ type Type uint32
 const (
 	F32  Type = 0
 	F16  Type = 1
+	Q4_0 Type = 2
+	Q4_1 Type = 3
+	Q5_0 Type = 6
+	Q5_1 Type = 7
 	Q8_0 Type = 8
+	Q3_K Type = 11
+	Q4_K Type = 12
+	Q5_K Type = 13
+	Q6_K Type = 14
 	BF16 Type = 30
 )
 
 // format describes the blocks of a type.
 type format struct {
-	name       string
-	block      int // elements a block
-	bytes      int // bytes a block
-	encode     func(dst []byte, src []float32)
-	decode     func(dst []float32, src []byte)
-	fileType   uint32 // general.file_type of a file of this type
-	isQuantity bool   // quantised: general.quantization_version applies
+	name  string
+	block int // elements a block
+	bytes int // bytes a block
+	// encode writes src, whole blocks. importance is nil, or has a weight for each element: how
+	// much an error there counts.
+	encode func(dst []byte, src, importance []float32)
+	decode func(dst []float32, src []byte)
+	halves []int // places in a block of the float16 scales, which must be finite
 }
 
 var formats = map[Type]format{
-	F32:  {"F32", 1, 4, encodeF32, decodeF32, 0, false},
-	F16:  {"F16", 1, 2, encodeF16, decodeF16, 1, false},
-	BF16: {"BF16", 1, 2, encodeBF16, decodeBF16, 32, false},
-	Q8_0: {"Q8_0", 32, 34, encodeQ8, decodeQ8, 7, true},
+	F32:  {"F32", 1, 4, plainly(encodeF32), decodeF32, nil},
+	F16:  {"F16", 1, 2, plainly(encodeF16), decodeF16, []int{0}},
+	BF16: {"BF16", 1, 2, plainly(encodeBF16), decodeBF16, nil},
+	Q4_0: {"Q4_0", 32, 18, encodeQ4_0, decodeQ4_0, []int{0}},
+	Q4_1: {"Q4_1", 32, 20, encodeQ4_1, decodeQ4_1, []int{0, 2}},
+	Q5_0: {"Q5_0", 32, 22, encodeQ5_0, decodeQ5_0, []int{0}},
+	Q5_1: {"Q5_1", 32, 24, encodeQ5_1, decodeQ5_1, []int{0, 2}},
+	Q8_0: {"Q8_0", 32, 34, plainly(encodeQ8), decodeQ8, []int{0}},
+	Q3_K: {"Q3_K", superBlock, q3Bytes, encodeQ3K, decodeQ3K, []int{q3D}},
+	Q4_K: {"Q4_K", superBlock, q4Bytes, encodeQ4K, decodeQ4K, []int{0, 2}},
+	Q5_K: {"Q5_K", superBlock, q5Bytes, encodeQ5K, decodeQ5K, []int{0, 2}},
+	Q6_K: {"Q6_K", superBlock, q6Bytes, encodeQ6K, decodeQ6K, []int{q6D}},
 }
 
-// Types lists what can be written, the most exact first.
-var Types = []Type{F32, F16, BF16, Q8_0}
+// plainly makes an encoder of one that takes no notice of importance.
+func plainly(encode func(dst []byte, src []float32)) func([]byte, []float32, []float32) {
+	return func(dst []byte, src, _ []float32) { encode(dst, src) }
+}
+
+// Types lists what tensors can have, the most exact first.
+var Types = []Type{F32, F16, BF16, Q8_0, Q6_K, Q5_K, Q5_1, Q5_0, Q4_K, Q4_1, Q4_0, Q3_K}
 
 // Parse finds a type by its name.
 func Parse(name string) (Type, error) {
@@ -66,22 +93,59 @@ func (t Type) Block() int { return formats[t].block }
 // Bytes is the size of n elements; n is a multiple of Block.
 func (t Type) Bytes(n int) int { f := formats[t]; return n / f.block * f.bytes }
 
-// FileType is the value of general.file_type for a file whose matrices have this type.
-func (t Type) FileType() uint32 { return formats[t].fileType }
-
 // Encode writes src, whose length is a multiple of Block, into dst.
-func (t Type) Encode(dst []byte, src []float32) { formats[t].encode(dst, src) }
+func (t Type) Encode(dst []byte, src []float32) { formats[t].encode(dst, src, nil) }
+
+// EncodeRows writes rows whose columns have the given importance, all of them positive; nil is
+// Encode. A row has len(importance) elements.
+func (t Type) EncodeRows(dst []byte, src, importance []float32) {
+	columns, encode := len(importance), formats[t].encode
+	if columns == 0 {
+		encode(dst, src, nil)
+		return
+	}
+	size := t.Bytes(columns)
+	for r := range len(src) / columns {
+		encode(dst[r*size:][:size], src[r*columns:][:columns], importance)
+	}
+}
 
 // Decode reads len(dst) elements.
 func (t Type) Decode(dst []float32, src []byte) { formats[t].decode(dst, src) }
 
-// ForColumns returns the type that a matrix with so many columns gets when t is asked for: what
-// its blocks do not divide is kept as F16, as llama.cpp does.
-func (t Type) ForColumns(columns int) Type {
-	if columns%t.Block() != 0 {
-		return F16
+// CheckFinite refuses encoded blocks that hold a scale which is infinite or no number: the
+// source was, or was too large for float16. llama.cpp does not load such a tensor.
+func (t Type) CheckFinite(encoded []byte) error {
+	f := formats[t]
+	switch t {
+	case F32:
+		return checkWords(encoded, 4, 0x7f800000)
+	case BF16:
+		return checkWords(encoded, 2, 0x7f80)
 	}
-	return t
+	for at := 0; at < len(encoded); at += f.bytes {
+		for _, h := range f.halves {
+			if binary.LittleEndian.Uint16(encoded[at+h:])&0x7c00 == 0x7c00 {
+				return notFinite(at/f.bytes*f.block, t)
+			}
+		}
+	}
+	return nil
+}
+
+// checkWords wants every number of so many bytes to have a zero somewhere in its exponent.
+func checkWords(b []byte, size int, exponent uint32) error {
+	for at := 0; at < len(b); at += size {
+		v := uint32(binary.LittleEndian.Uint16(b[at+size-2:])) << (8 * (size - 2))
+		if v&exponent == exponent {
+			return notFinite(at/size, F32)
+		}
+	}
+	return nil
+}
+
+func notFinite(element int, t Type) error {
+	return fmt.Errorf("element %d, or one in its block, is not a finite number or too large for %v", element, t)
 }
 
 func encodeF32(dst []byte, src []float32) {
