@@ -33,6 +33,7 @@ type Plan struct {
 	selection selection
 	paths     pathDigests
 	rerun     *rerunRequest
+	pinned    map[string]pin
 }
 
 // pin is what an instance left in an earlier run.
@@ -114,7 +115,7 @@ func (e *Engine) plan(ctx context.Context, w *Workflow, nodes []*node, selected 
 	if err != nil {
 		return nil, err
 	}
-	plan := &Plan{Workflow: w, nodes: nodes, decisions: decisions, reports: p.reports, selection: selected, paths: p.paths}
+	plan := &Plan{Workflow: w, nodes: nodes, decisions: decisions, reports: p.reports, selection: selected, paths: p.paths, pinned: pinned}
 	for i, d := range decisions {
 		plan.Stages = append(plan.Stages, p.planned(nodes[i], d))
 	}

@@ -32,6 +32,9 @@ func (e *Engine) recoverDead(ctx context.Context) error {
 			return err
 		}
 		_, err = e.recoverRun(ctx, run, state.RunInterrupted)
+		if errors.Is(err, state.ErrNoRun) {
+			err = nil // a collection has removed it meanwhile
+		}
 		if releaseErr := lock.Release(); err == nil {
 			err = releaseErr
 		}

@@ -178,7 +178,7 @@ func (e *Engine) Runs(ctx context.Context, filter RunsFilter) (*RunsView, error)
 			continue
 		}
 		v := RunView{Run: run.ID, Workflow: run.Workflow, State: r.state(), Started: timeText(run.Started),
-			Ended: timeText(run.Ended), Parent: run.Parent, Note: run.Note, Stages: map[string]int{}}
+			Ended: timeText(run.Ended), Parent: run.Parent, Note: run.Note, Pinned: run.Pinned, Stages: map[string]int{}}
 		for _, s := range r.stages {
 			v.Stages[r.outcome(s.Outcome)]++
 		}

@@ -93,6 +93,7 @@ type RunView struct {
 	Ended    string         `json:"ended"`
 	Parent   string         `json:"parent"`
 	Note     string         `json:"note"`
+	Pinned   bool           `json:"pinned,omitempty"`
 	Stages   map[string]int `json:"stages"`
 }
 

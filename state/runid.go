@@ -2,6 +2,7 @@ package state
 
 import (
 	"crypto/rand"
+	"strings"
 	"time"
 )
 
@@ -21,5 +22,26 @@ func NewRunID(now time.Time) string {
 	for _, c := range chance {
 		suffix = append(suffix, idAlphabet[int(c)%base])
 	}
-	return now.Format("20060102-150405") + "-" + string(suffix)
+	return now.Format(stampFormat) + "-" + string(suffix)
+}
+
+const stampFormat = "20060102-150405"
+
+// NewRunIDAfter is NewRunID for a clock that may have been set back: the id sorts after newest,
+// which is the id of the newest run there is, or "".
+func NewRunIDAfter(newest string, now time.Time) string {
+	const stamp = len(stampFormat) + len("-xx")
+	id := NewRunID(now)
+	if len(newest) < stamp || id[:stamp] > newest[:stamp] {
+		return id
+	}
+	second, err := time.Parse(stampFormat, newest[:len(stampFormat)])
+	high := strings.IndexByte(idAlphabet, newest[stamp-2])
+	low := strings.IndexByte(idAlphabet, newest[stamp-1])
+	if err != nil || high < 0 || low < 0 {
+		return id // it was not made here
+	}
+	const base = len(idAlphabet)
+	tick := time.Second / time.Duration(base*base)
+	return NewRunID(second.Add(time.Duration(high*base+low+1)*time.Second/time.Duration(base*base) + tick/2))
 }

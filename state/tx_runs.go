@@ -73,6 +73,17 @@ func (t *Tx) PutRun(run Run) error {
 	return t.putRun(run)
 }
 
+// PinRun keeps a run from being removed by any collection, or no longer does. The caller holds the
+// run's lock.
+func (t *Tx) PinRun(id string, pinned bool) error {
+	run, err := t.Run(id)
+	if err != nil || run.Pinned == pinned {
+		return err
+	}
+	run.Pinned = pinned
+	return t.putRun(run)
+}
+
 // TakeOver makes the run running again in a new epoch, after which writes of any
 // earlier engine are refused. The caller holds the run's lock.
 func (t *Tx) TakeOver(id string) (Run, error) {

@@ -109,6 +109,13 @@ func socketBases() []string {
 	return bases
 }
 
+// SweepSockets removes what engines that are not there any more left of their folders for sockets.
+func SweepSockets() {
+	for _, base := range socketBases() {
+		sweepFolders(base)
+	}
+}
+
 // sweepFolders removes the folders of engines that are not there any more: of this boot and
 // process namespace, with a pid that is free or another process by now.
 func sweepFolders(base string) {
