@@ -119,7 +119,7 @@ func (n *node) hostOptions(secrets map[string]string) host.Options {
 
 // problems lists what stands in the way of the stages that would run.
 func (p *planner) problems(decisions []decision) []StageProblem {
-	out := p.frozenProblems(decisions)
+	out := append(p.frozenProblems(decisions), p.publicationProblems()...)
 	var disk int64
 	var largest *node
 	free := freeMemory()

@@ -30,7 +30,8 @@ type node struct {
 	resources       resources
 	priority        int
 	// frozen: not run; what the instance last made is used, whatever changed.
-	frozen bool
+	frozen  bool
+	publish []publication
 
 	needs   []int // nodes this one depends on, ascending
 	readers []int // nodes that depend on this one, ascending

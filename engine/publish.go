@@ -98,6 +98,9 @@ func (a *attempt) commit(ctx context.Context) error {
 			if err := a.r.putParts(tx, a.n, a.identity); err != nil {
 				return err
 			}
+			if err := a.r.announcePublications(tx, a.n, s.Outputs); err != nil {
+				return err
+			}
 		}
 		return a.r.event(tx, event)
 	})

@@ -32,10 +32,16 @@ func (r *run) work(ctx context.Context, n *node) (result, error) {
 			return result{}, err
 		}
 	}
+	var res result
 	if w.entry != nil {
-		return w.reuse(ctx)
+		res, err = w.reuse(ctx)
+	} else {
+		res, err = w.tries(ctx)
 	}
-	return w.tries(ctx)
+	if err == nil {
+		r.publish(ctx, n, res.outputs)
+	}
+	return res, err
 }
 
 // work on one node.

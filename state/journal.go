@@ -26,6 +26,8 @@ const (
 	kindCache   = "cache"
 	kindDrop    = "drop" // of a cache entry; the value is its fingerprint
 	kindParts   = "parts"
+	// kindPublished is what an engine puts at a path of the project.
+	kindPublished = "published"
 )
 
 // journalEntry is one record or event.

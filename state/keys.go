@@ -9,7 +9,7 @@ import (
 // Buckets of the database. Keys are built here and nowhere else: their parts are joined
 // by a zero byte and numbers are big-endian, so that bytes sort as the parts do.
 var (
-	bucketMeta       = []byte("meta")       // "schema" → version
+	bucketMeta       = []byte("meta")       // "schema" → version; published, path
 	bucketRuns       = []byte("runs")       // run id, which begins with its time
 	bucketPlans      = []byte("plans")      // run id
 	bucketStages     = []byte("stages")     // run, instance

@@ -116,6 +116,8 @@ func replayEntry(t *Tx, e journalEntry) error {
 		return decodeAnd(e.Value, func(fingerprint string) error { return t.DropCache("", fingerprint) })
 	case kindParts:
 		return decodeAnd(e.Value, t.putLatestParts)
+	case kindPublished:
+		return decodeAnd(e.Value, t.putPublished)
 	}
 	return errors.New("unknown kind: a newer program wrote this journal")
 }
