@@ -27,6 +27,8 @@ func TestMain(m *testing.M) {
 			return
 		case "__engine":
 			os.Exit(engineMain(os.Args[2], os.Args[3]))
+		case "__trace":
+			os.Exit(traceMain(os.Args[2:]))
 		}
 	}
 	os.Exit(m.Run())

@@ -1,0 +1,88 @@
+package engine_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// TestRun_DiskFailsAtAnyCall makes the n-th call fail that would write, sync, rename or make a file,
+// in the engine or in a plugin, for every n: once with EIO, and from then on with ENOSPC (a full
+// disk) and EROFS (a file system that the kernel has made read-only). The engine never hangs or
+// dies of it, nothing is left running, what it had reported as done is, and with a disk that works
+// again the same command finishes.
+func TestRun_DiskFailsAtAnyCall(t *testing.T) {
+	t.Parallel()
+	if !canRefuse {
+		t.Skip("the tracer cannot let a system call fail on this processor")
+	}
+	whole := project(t, checkpointed)
+	r := traceRun(t, "run", whole, "1000000 EIO")
+	if r.Exit != 0 || r.Seen < 100 {
+		t.Fatalf("uninterrupted run: exit %d after %d changes: %s", r.Exit, r.Seen, r.Errs)
+	}
+	want := artifacts(t, whole, "latest")
+	for i, kind := range []string{"EIO", "ENOSPC rest", "EROFS rest"} {
+		every := 53 // calls between two that fail
+		if fullTest() {
+			every = 1
+		}
+		points := 0
+		for n := 1 + i*every/3; n <= r.Seen; n += every {
+			points++
+			t.Run(fmt.Sprintf("%d %s", n, kind), func(t *testing.T) {
+				t.Parallel()
+				diskFails(t, fmt.Sprintf("%d %s", n, kind), want)
+			})
+		}
+		t.Logf("%s: %d of %d calls fail", kind, points, r.Seen)
+	}
+}
+
+func diskFails(t *testing.T, fault, want string) {
+	dir := project(t, checkpointed)
+	r := traceRun(t, "run", dir, fault)
+	defer func() {
+		if t.Failed() {
+			t.Logf("the call that failed: %s; exit %d: %s", r.Struck, r.Exit, r.Errs)
+		}
+	}()
+	if r.Exit < 0 || strings.Contains(r.Errs, "panic") {
+		t.Error("the engine did not survive")
+	}
+	goesOn(t, dir, claims(r.Ops, dir), want)
+}
+
+// goesOn starts the same command in a folder that some accident happened to: nothing that had been
+// told is lost, nothing that is done is done again, and the artifacts are those of an
+// uninterrupted run.
+func goesOn(t *testing.T, dir string, claimed []claim, want string) {
+	t.Helper()
+	h := open(t, dir)
+	done := committed(t, h)
+	for _, c := range claimed {
+		if _, err := h.FindRun(t.Context(), c.Run); err != nil {
+			t.Errorf("run %s had been told of: %v", c.Run, err)
+		}
+		if c.Event == "stage_ended" && !done[c.Instance] {
+			t.Errorf("stage %s had been reported as done and is not", c.Instance)
+		}
+	}
+	checkClean(t, dir)
+	if code, errs := engineProcess(t, "run", dir); code != 0 {
+		t.Fatalf("the same command again: exit %d: %s", code, errs)
+	}
+	if got := artifacts(t, dir, "latest"); got != want {
+		t.Errorf("artifacts differ from an uninterrupted run's:\n%s\nwant\n%s", got, want)
+	}
+	id, err := h.FindRun(t.Context(), "latest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range h.status(id).Stages {
+		if done[s.Instance] && s.Outcome != "cached" {
+			t.Errorf("stage %s had been committed and came back as %s: %s", s.Instance, s.Outcome, s.Reason)
+		}
+	}
+	checkClean(t, dir)
+}
