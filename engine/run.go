@@ -51,21 +51,19 @@ func (e *Engine) Run(ctx context.Context, plan *Plan, opts RunOptions) (*Outcome
 	if err := e.recoverDead(ctx); err != nil {
 		return nil, err
 	}
-	now := e.now()
-	id := state.NewRunID(now)
-	lock, err := state.LockRun(e.store.Dir(), id, state.Self(e.opts.Command, id))
-	if err != nil {
+	record := state.Run{
+		Workflow: plan.Workflow.Name, File: plan.Workflow.File, Parent: opts.Parent, Note: opts.Note,
+		State: state.RunRunning, Epoch: 1, Started: e.now(),
+	}
+	var lock *state.RunLock
+	var err error
+	if record.ID, lock, err = e.lockNew(ctx, record.Started); err != nil {
 		return nil, err
 	}
 	defer lock.Release()
-	r := e.newRun(plan, opts.Control)
-	r.id, r.epoch = id, 1
-	r.record = state.Run{
-		ID: id, Workflow: plan.Workflow.Name, File: plan.Workflow.File, Parent: opts.Parent, Note: opts.Note,
-		State: state.RunRunning, Epoch: 1, Started: now,
-	}
-	if err := r.create(ctx); err != nil {
-		return nil, fmt.Errorf("creating run %s: %w", id, err)
+	r, err := e.created(ctx, plan, record, opts.Control)
+	if err != nil {
+		return nil, err
 	}
 	return r.execute(ctx)
 }

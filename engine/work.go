@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"sync"
@@ -32,12 +33,7 @@ func (r *run) work(ctx context.Context, n *node) (result, error) {
 			return result{}, err
 		}
 	}
-	var res result
-	if w.entry != nil {
-		res, err = w.reuse(ctx)
-	} else {
-		res, err = w.tries(ctx)
-	}
+	res, err := w.reuseOrTry(ctx)
 	if err == nil {
 		r.publish(ctx, n, res.outputs)
 	}
@@ -205,6 +201,21 @@ func (w *work) look(ctx context.Context) error {
 	}
 	w.entry = &entry
 	return nil
+}
+
+// reuseOrTry ends the node as cached, or makes attempts.
+func (w *work) reuseOrTry(ctx context.Context) (result, error) {
+	if w.entry == nil {
+		return w.tries(ctx)
+	}
+	before := *w.record
+	res, err := w.reuse(ctx)
+	if !errors.Is(err, state.ErrCollected) {
+		return res, err
+	}
+	*w.record = before
+	w.record.Reason = fmt.Sprintf("its outputs in run %s have been removed by a collection", w.entry.Run)
+	return w.tries(ctx)
 }
 
 // reuse ends the node as cached.
