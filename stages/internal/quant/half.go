@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-func encodeF16(dst []byte, src []float32) {
+func encodeF16InGo(dst []byte, src []float32) {
 	for i, v := range src {
 		binary.LittleEndian.PutUint16(dst[2*i:], half(v))
 	}

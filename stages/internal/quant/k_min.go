@@ -63,7 +63,7 @@ func part(importance []float32, at, n int) []float32 {
 func (s *minSearch) superBlock(out []byte, src, importance []float32, codes *minCodes) {
 	across(s.x[:], src)
 	if importance == nil {
-		s.weighByMagnitude()
+		weighByMagnitude(s)
 	} else {
 		s.weigh(src, importance)
 	}
@@ -98,8 +98,8 @@ func (s *minSearch) superBlock(out []byte, src, importance []float32, codes *min
 	}
 }
 
-// weighByMagnitude sets weights to √(mean square of the sub-block) + |x|.
-func (s *minSearch) weighByMagnitude() {
+// weighByMagnitudeInGo sets weights to √(mean square of the sub-block) + |x|.
+func (s *minSearch) weighByMagnitudeInGo() {
 	var mean column
 	for i := range s.x {
 		for j, x := range s.x[i] {

@@ -19,8 +19,8 @@ func nearest(v float32) int32 {
 	return int32(math.Float32bits(v+12582912)&0x007fffff) - 0x00400000
 }
 
-// across puts element i of sub-block j of src into lane j of columns[i].
-func across(columns []column, src []float32) {
+// acrossInGo is across in Go.
+func acrossInGo(columns []column, src []float32) {
 	n := len(columns)
 	src = src[:n*lanes]
 	for j := range lanes {

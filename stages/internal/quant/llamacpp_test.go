@@ -118,7 +118,9 @@ func sha(v any) string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-func TestEncodeAndDecode_EqualLlamaCpp(t *testing.T) {
+func TestEncodeAndDecode_EqualLlamaCpp(t *testing.T) { eachKernel(t, equalsLlamaCpp) }
+
+func equalsLlamaCpp(t *testing.T) {
 	want := golden(t)
 	inputs, importance := goldenInputs()
 	checked := 0

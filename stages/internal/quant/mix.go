@@ -27,17 +27,17 @@ var mixes = []Mix{
 	{name: "F16", base: F16, fileType: 1},
 	{name: "BF16", base: BF16, fileType: 32},
 	{name: "Q8_0", base: Q8_0, fileType: 7},
-	{name: "Q6_K", base: Q6_K, fileType: 18},
-	{name: "Q5_K_M", base: Q5_K, fileType: 17},
-	{name: "Q5_K_S", base: Q5_K, fileType: 16},
+	{name: "Q6_K", base: Q6K, fileType: 18},
+	{name: "Q5_K_M", base: Q5K, fileType: 17},
+	{name: "Q5_K_S", base: Q5K, fileType: 16},
 	{name: "Q5_1", base: Q5_1, fileType: 9},
 	{name: "Q5_0", base: Q5_0, fileType: 8},
-	{name: "Q4_K_M", base: Q4_K, fileType: 15},
-	{name: "Q4_K_S", base: Q4_K, fileType: 14},
+	{name: "Q4_K_M", base: Q4K, fileType: 15},
+	{name: "Q4_K_S", base: Q4K, fileType: 14},
 	{name: "Q4_1", base: Q4_1, fileType: 3},
 	{name: "Q4_0", base: Q4_0, fileType: 2},
-	{name: "Q3_K_M", base: Q3_K, fileType: 12},
-	{name: "Q3_K_S", base: Q3_K, fileType: 11},
+	{name: "Q3_K_M", base: Q3K, fileType: 12},
+	{name: "Q3_K_S", base: Q3K, fileType: 11},
 }
 
 // MixNames lists the mixes, the most exact first.
@@ -97,13 +97,13 @@ func (m Mix) For(x Matrix) (Type, error) {
 		return t, nil
 	}
 	switch t {
-	case Q4_K:
+	case Q4K:
 		t = Q5_0
-	case Q5_K:
+	case Q5K:
 		t = Q5_1
-	case Q6_K:
+	case Q6K:
 		t = Q8_0
-	case Q3_K:
+	case Q3K:
 		return 0, fmt.Errorf("%s has %d columns, and %v takes only multiples of %d: choose another type", x.Name, x.Columns, t, t.Block())
 	}
 	if x.Columns%t.Block() != 0 {
@@ -125,7 +125,7 @@ func (m Mix) wanted(x Matrix) Type {
 	case role == "ffn_down.weight":
 		return m.down(x)
 	case role == "attn_output.weight" && m.name == "Q3_K_M":
-		return Q4_K
+		return Q4K
 	}
 	return m.base
 }
@@ -139,17 +139,17 @@ func (m Mix) head(columns int) Type {
 	case m.base == Q8_0 || columns%m.base.Block() != 0:
 		return Q8_0
 	}
-	return Q6_K
+	return Q6K
 }
 
 func (m Mix) qkv(x Matrix) Type {
 	switch {
 	case (m.name == "Q4_K_M" || m.name == "Q5_K_M") && moreBits(x.Layer, x.Layers):
-		return Q6_K
+		return Q6K
 	case m.name == "Q4_K_S" && x.Layer < 4, m.name == "Q3_K_M" && x.Layer < 2:
-		return Q5_K
+		return Q5K
 	case m.name == "Q3_K_M":
-		return Q4_K
+		return Q4K
 	}
 	return m.base
 }
@@ -158,11 +158,11 @@ func (m Mix) down(x Matrix) Type {
 	early := x.Layer < x.Layers/8
 	switch {
 	case (m.name == "Q4_K_M" || m.name == "Q5_K_M") && moreBits(x.Layer, x.Layers):
-		return Q6_K
+		return Q6K
 	case m.name == "Q4_K_S" && early, m.name == "Q3_K_M" && x.Layer < x.Layers/16:
-		return Q5_K
+		return Q5K
 	case m.name == "Q3_K_M":
-		return Q4_K
+		return Q4K
 	case m.name == "Q4_0" && early && x.Importance:
 		return Q4_1
 	case m.name == "Q5_0" && early && x.Importance:

@@ -114,7 +114,7 @@ func TestMix_OverridesAndSmallMixes(t *testing.T) {
 		{q4.WithOutput(Q8_0), Matrix{Name: outputName}, "Q8_0"},
 		{q4.WithEmbedding(Q8_0), Matrix{Name: embeddingName, Tied: true}, "Q8_0"},
 		{q4.WithEmbedding(Q8_0), Matrix{Name: outputName}, "Q6_K"},
-		{q4.WithOutput(Q8_0).WithEmbedding(Q5_K), Matrix{Name: embeddingName, Tied: true}, "Q5_K"},
+		{q4.WithOutput(Q8_0).WithEmbedding(Q5K), Matrix{Name: embeddingName, Tied: true}, "Q5_K"},
 		{mix(t, "Q4_K_S"), Matrix{Name: "blk.3.attn_qkv.weight", Layer: 3, Layers: 40}, "Q5_K"},
 		{mix(t, "Q4_K_S"), Matrix{Name: "blk.4.attn_qkv.weight", Layer: 4, Layers: 40}, "Q4_K"},
 		{mix(t, "Q4_K_S"), Matrix{Name: "blk.4.ffn_down.weight", Layer: 4, Layers: 40}, "Q5_K"},
@@ -136,6 +136,6 @@ func TestMix_OverridesAndSmallMixes(t *testing.T) {
 		}
 	}
 	if _, err := mix(t, "Q3_K_M").For(Matrix{Name: "blk.0.ffn_up.weight", Columns: 320, Layers: 1}); err == nil {
-		t.Error("Q3_K takes rows of 320")
+		t.Error("Q3K takes rows of 320")
 	}
 }

@@ -11,21 +11,26 @@ const (
 	q8Bytes = 2 + q8Block
 )
 
-// encodeQ8: d = amax/127, q = x/d rounded half away from zero, with the unrounded d.
 func encodeQ8(dst []byte, src []float32) {
 	for b := range len(src) / q8Block {
-		x, out := src[b*q8Block:][:q8Block], dst[b*q8Bytes:][:q8Bytes]
-		var amax float32
-		for _, v := range x {
-			amax = max(amax, float32(math.Abs(float64(v))))
-		}
-		d := amax / 127
-		inverse := reciprocal(d)
+		out := dst[b*q8Bytes:][:q8Bytes]
+		d := q8Codes((*[q8Block]byte)(out[2:]), (*[q8Block]float32)(src[b*q8Block:]))
 		binary.LittleEndian.PutUint16(out, half(d))
-		for i, v := range x {
-			out[2+i] = byte(truncated(awayFromZero(float32(v * inverse))))
-		}
 	}
+}
+
+// q8CodesInGo: d = amax/127, q = x/d rounded half away from zero, with the unrounded d.
+func q8CodesInGo(dst *[q8Block]byte, src *[q8Block]float32) float32 {
+	var amax float32
+	for _, v := range src {
+		amax = max(amax, abs(v))
+	}
+	d := amax / 127
+	inverse := reciprocal(d)
+	for i, v := range src {
+		dst[i] = byte(truncated(awayFromZero(float32(v * inverse))))
+	}
+	return d
 }
 
 // awayFromZero rounds to the nearest whole number, ties away from zero.

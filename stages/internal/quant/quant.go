@@ -25,10 +25,10 @@ const (
 	Q5_0 Type = 6
 	Q5_1 Type = 7
 	Q8_0 Type = 8
-	Q3_K Type = 11
-	Q4_K Type = 12
-	Q5_K Type = 13
-	Q6_K Type = 14
+	Q3K  Type = 11
+	Q4K  Type = 12
+	Q5K  Type = 13
+	Q6K  Type = 14
 	BF16 Type = 30
 )
 
@@ -53,10 +53,10 @@ var formats = map[Type]format{
 	Q5_0: {"Q5_0", 32, 22, encodeQ5_0, decodeQ5_0, []int{0}},
 	Q5_1: {"Q5_1", 32, 24, encodeQ5_1, decodeQ5_1, []int{0, 2}},
 	Q8_0: {"Q8_0", 32, 34, plainly(encodeQ8), decodeQ8, []int{0}},
-	Q3_K: {"Q3_K", superBlock, q3Bytes, encodeQ3K, decodeQ3K, []int{q3D}},
-	Q4_K: {"Q4_K", superBlock, q4Bytes, encodeQ4K, decodeQ4K, []int{0, 2}},
-	Q5_K: {"Q5_K", superBlock, q5Bytes, encodeQ5K, decodeQ5K, []int{0, 2}},
-	Q6_K: {"Q6_K", superBlock, q6Bytes, encodeQ6K, decodeQ6K, []int{q6D}},
+	Q3K:  {"Q3_K", superBlock, q3Bytes, encodeQ3K, decodeQ3K, []int{q3D}},
+	Q4K:  {"Q4_K", superBlock, q4Bytes, encodeQ4K, decodeQ4K, []int{0, 2}},
+	Q5K:  {"Q5_K", superBlock, q5Bytes, encodeQ5K, decodeQ5K, []int{0, 2}},
+	Q6K:  {"Q6_K", superBlock, q6Bytes, encodeQ6K, decodeQ6K, []int{q6D}},
 }
 
 // plainly makes an encoder of one that takes no notice of importance.
@@ -65,7 +65,7 @@ func plainly(encode func(dst []byte, src []float32)) func([]byte, []float32, []f
 }
 
 // Types lists what tensors can have, the most exact first.
-var Types = []Type{F32, F16, BF16, Q8_0, Q6_K, Q5_K, Q5_1, Q5_0, Q4_K, Q4_1, Q4_0, Q3_K}
+var Types = []Type{F32, F16, BF16, Q8_0, Q6K, Q5K, Q5_1, Q5_0, Q4K, Q4_1, Q4_0, Q3K}
 
 // Parse finds a type by its name.
 func Parse(name string) (Type, error) {

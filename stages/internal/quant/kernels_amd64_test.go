@@ -1,0 +1,43 @@
+package quant
+
+import (
+	"bytes"
+	"math"
+	"testing"
+
+	"golang.org/x/sys/cpu"
+)
+
+// eachKernel runs a test with every implementation that this machine has.
+func eachKernel(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	defer func() { withAVX2 = cpu.X86.HasAVX2 }()
+	for name, fast := range map[string]bool{"go": false, "avx2": true} {
+		if withAVX2 = fast; !fast || cpu.X86.HasAVX2 {
+			t.Run(name, f)
+		}
+	}
+}
+
+// Every 4,099th float32, and the edges of what float16 has, round to the same float16.
+func TestEncodeF16_KernelEqualsGo(t *testing.T) {
+	var x []float32
+	for bits := uint64(0); bits < 1<<32; bits += 4099 {
+		x = append(x, math.Float32frombits(uint32(bits)))
+	}
+	for _, edge := range []uint32{0, 0x33000000, 0x33000001, 0x387fffff, 0x38800000, 0x477fefff, 0x477ff000, 0x7f7fffff, 0x7f800000, 0x7f800001, 0x7fffffff} {
+		for _, bits := range []uint32{edge - 1, edge, edge + 1} {
+			x = append(x, math.Float32frombits(bits), math.Float32frombits(bits|1<<31))
+		}
+	}
+	got, want := make([]byte, 2*len(x)), make([]byte, 2*len(x))
+	encodeF16(got, x)
+	encodeF16InGo(want, x)
+	if !bytes.Equal(got, want) {
+		for i := range x {
+			if g, w := got[2*i:2*i+2], want[2*i:2*i+2]; !bytes.Equal(g, w) {
+				t.Fatalf("%v (%#08x): % x, want % x", x[i], math.Float32bits(x[i]), g, w)
+			}
+		}
+	}
+}
