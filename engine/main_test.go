@@ -15,6 +15,7 @@ import (
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/plugins/sdk"
 	"github.com/so8t/so8t/stages/noop"
+	"github.com/so8t/so8t/state"
 )
 
 // This test binary is also the engine and the built-in stages of the tests: started as
@@ -98,6 +99,10 @@ func engineMain(verb, dir string) int {
 func engineVerb(ctx context.Context, e *engine.Engine, verb string, control *engine.Control) (*engine.Outcome, error) {
 	if id, ok := strings.CutPrefix(verb, "resume:"); ok {
 		return e.Resume(ctx, id, engine.ResumeOptions{Control: control})
+	}
+	if verb == "gc" { // all but the newest run
+		_, err := e.GC(ctx, state.GCPolicy{ByCount: true, Keep: 1})
+		return &engine.Outcome{State: "succeeded"}, err
 	}
 	w, err := e.Load(ctx, "so8t.yaml", nil)
 	if err != nil {
