@@ -117,7 +117,7 @@ func newRun(ctx context.Context, a *plugins.Attempt, c Config, be backend.Backen
 		Backend: be, Model: m, Train: rows, Facts: compute.Facts(be.Info()),
 		Settings: loop.Settings{Seed: c.Seed, Size: loop.Size{Tokens: c.Tokens}, Accumulation: 1, Schedule: c.schedule(), AdamW: adamw},
 		Curve:    filepath.Join(a.OutputDir, curveFile), Metrics: filepath.Join(a.OutputDir, metricsFile),
-		Every: every, Stop: a.Stop,
+		Every: every, Stop: a.Stop, Warn: a.Warn,
 		Save: func(step int64, write func(dir string) error) error { return a.SaveCheckpoint(ctx, step, write) },
 		OnStep: func(p loop.Point, rate float64) {
 			a.Report(plugins.Progress{Done: p.Step, Total: c.Steps, Unit: "step", Message: fmt.Sprintf("loss %.3f", p.Loss)})

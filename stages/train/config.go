@@ -31,6 +31,7 @@ type Config struct {
 	WeightDecay float64 `json:"weight_decay" default:"0.01" min:"0" help:"of the LoRA matrices; the gates have none"`
 	Clip        float64 `json:"clip" default:"1" min:"0" help:"largest gradient norm; 0: no clipping"`
 
+	Divergence Divergence         `json:"divergence"`
 	Lora       Lora               `json:"lora"`
 	Gate       Gate               `json:"gate"`
 	PET        PET                `json:"pet"`
@@ -39,6 +40,7 @@ type Config struct {
 
 	Storage   string `json:"storage" default:"native" enum:"native,f32,bf16,int8,nf4" help:"how the frozen base is kept in memory"`
 	Recompute bool   `json:"recompute" default:"false" help:"keep only each layer's input and compute the rest again: less memory, a third more time"`
+	Memory    int    `json:"memory" default:"0" min:"0" help:"MiB that the backend's buffers may take; beyond it micro-batches halve, the rows of a step stay; 0: no limit"`
 
 	Scale   string `json:"scale" default:"full" enum:"full,tiny" help:"tiny: some seconds with a checkpoint every half second, for tests"`
 	Backend string `json:"backend" default:"auto" enum:"auto,cpu,cuda" help:"what computes"`
@@ -68,6 +70,12 @@ type PET struct {
 	Scale   float64   `json:"scale" default:"1" min:"0" help:"factor on the weights; 0 switches it off"`
 	Bounds  []float64 `json:"bounds" default:"[0.3,0.7]" help:"progress at which the second and third phase begin"`
 	Weights []float64 `json:"weights" default:"[0.01,0.05,0.1]" help:"of the three phases"`
+}
+
+// Divergence is what happens when the loss is no number or explodes.
+type Divergence struct {
+	Limit     float64 `json:"limit" default:"5" min:"0" help:"nats that a loss may lie above its running mean; 0: any number is fine"`
+	Rollbacks int     `json:"rollbacks" default:"0" min:"0" max:"30" help:"times that a run may go back to its last checkpoint and on with half the rate; 0: it stops"`
 }
 
 // Eval is the validation during training.

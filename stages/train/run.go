@@ -95,7 +95,7 @@ func prepare(ctx context.Context, a *plugins.Attempt, c Config) (t *training, er
 	if t.folder, err = phi3.OpenFolder(c.Base); err != nil {
 		return t, err
 	}
-	if t.be, err = compute.Open(c.Backend, c.Threads); err != nil {
+	if t.be, err = compute.OpenWithin(c.Backend, c.Threads, int64(c.Memory)<<20); err != nil {
 		return t, err
 	}
 	weights, err := phi3.Load(t.folder.Config, t.folder, phi3.Storage(c.Storage))
@@ -107,7 +107,10 @@ func prepare(ctx context.Context, a *plugins.Attempt, c Config) (t *training, er
 		return t, plugins.Errorf(plugins.BadInput, "lora.from: %w", err)
 	}
 	if t.model, err = newModel(t.be, weights, c, from, t.data.longest); err != nil {
-		return t, plugins.Errorf(plugins.BadInput, "%w", err)
+		if t.be.Err() == nil {
+			err = plugins.Errorf(plugins.BadInput, "%w", err)
+		}
+		return t, err
 	}
 	t.run, err = t.newRun(ctx, a, c)
 	if err == nil {
@@ -139,10 +142,10 @@ func (t *training) newRun(ctx context.Context, a *plugins.Attempt, c Config) (*l
 		Facts: compute.Facts(t.be.Info()),
 		Settings: loop.Settings{
 			Seed: c.Seed, Size: loop.Size{Rows: c.Batch}, Accumulation: c.Accumulation, Schedule: c.schedule(steps),
-			GroupByLength: c.Group, AdamW: adamw, PET: pet, EvalEvery: evals, Patience: c.Eval.Patience, KeepBest: c.Eval.Best,
+			GroupByLength: c.Group, Explode: c.Divergence.Limit, Rollbacks: c.Divergence.Rollbacks, AdamW: adamw, PET: pet, EvalEvery: evals, Patience: c.Eval.Patience, KeepBest: c.Eval.Best,
 		},
 		Curve: filepath.Join(a.OutputDir, curveFile), Metrics: filepath.Join(a.OutputDir, metricsFile),
-		Every: every, Stop: a.Stop,
+		Every: every, Stop: a.Stop, Warn: a.Warn,
 		Save: func(step int64, write func(dir string) error) error { return a.SaveCheckpoint(ctx, step, write) },
 		OnStep: func(p loop.Point, rate float64) {
 			a.Report(plugins.Progress{Done: p.Step, Total: steps, Unit: "step", Message: fmt.Sprintf("loss %.3f", p.Loss)})
@@ -171,7 +174,7 @@ func (t *training) metrics(s loop.Summary) map[string]float64 {
 		"loss": s.Loss, "ce": s.CE, "pet": s.PET, "steps": float64(s.Steps),
 		"rows": float64(len(t.data.train)), "truncated_rows": float64(t.data.cut), "tokens": float64(t.data.tokens), "trained_parameters": float64(t.model.Parameters()),
 		"gate_angle_mean": mean, "gate_angle_max": most,
-		"peak_memory_bytes": float64(t.be.Counters().PeakBytes), "seconds": s.Seconds, "checkpoints": float64(s.Saves), "checkpoint_stall_seconds": s.Stalled,
+		"peak_memory_bytes": float64(t.be.Counters().PeakBytes), "seconds": s.Seconds, "micro_batch_halvings": float64(s.Halvings), "rollbacks": float64(s.Rollbacks), "checkpoints": float64(s.Saves), "checkpoint_stall_seconds": s.Stalled,
 	}
 	if s.Seconds > 0 {
 		m["tokens_per_second"] = float64(s.Tokens) / s.Seconds

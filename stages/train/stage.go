@@ -53,6 +53,8 @@ func (Stage) Describe() plugins.Description {
 			{Name: "gate_angle_mean", Help: "mean rotation angle of the gates, radians"},
 			{Name: "gate_angle_max", Help: "largest rotation angle of the gates, radians"},
 			{Name: "peak_memory_bytes", Help: "of the backend's buffers"},
+			{Name: "micro_batch_halvings", Help: "for want of memory", Better: "lower"},
+			{Name: "rollbacks", Help: "of a run that diverged", Better: "lower"},
 			{Name: "checkpoints", Help: "written by the attempt that finished"},
 			{Name: "checkpoint_stall_seconds", Help: "that its steps waited for them", Better: "lower"},
 			{Name: "seconds", Help: "wall time of the attempt that finished"},

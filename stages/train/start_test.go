@@ -92,3 +92,37 @@ func TestRun_StoragesTrain(t *testing.T) {
 		}
 	}
 }
+
+// A limit that the backend's buffers do not fit in halves the micro-batches: it is warned of,
+// counted, and the curve is that of the whole memory but for rounding.
+func TestRun_MemoryLimit(t *testing.T) {
+	dir := project(t, 64)
+	more := map[string]any{"batch": 64, "accumulation": 1, "steps": 4, "lora": map[string]any{"r": 2, "alpha": 4, "dropout": 0.1}}
+	losses := func() (out []float64, halvings float64, warned string) {
+		a := attempt(t, with(t, dir, more))
+		a.Emit = func(e plugins.Event) {
+			switch e := e.(type) {
+			case plugins.Metric:
+				if e.Name == "loss" {
+					out = append(out, e.Value)
+				}
+			case plugins.Warning:
+				warned += e.Message
+			}
+		}
+		res, err := Stage{}.Run(t.Context(), a)
+		must(t, err)
+		return out, res.Metrics["micro_batch_halvings"], warned
+	}
+	want, none, _ := losses()
+	more["memory"] = 3
+	got, halvings, warned := losses()
+	if none != 0 || halvings < 1 || !strings.Contains(warned, "out of memory") || len(got) != 4 {
+		t.Fatalf("%v and %v halvings, warned %q, losses %v", none, halvings, warned, got)
+	}
+	for i := range want {
+		if math.Abs(got[i]/want[i]-1) > 1e-5 {
+			t.Errorf("step %d: loss %v, without a limit %v", i+1, got[i], want[i])
+		}
+	}
+}

@@ -9,6 +9,8 @@
 // The package itself holds no arithmetic and imports nothing of ours; implementations live below it.
 package backend
 
+import "errors"
+
 // Buffer is device memory for Len numbers. Its contents are undefined until written, except for NewBuffer's zeros.
 type Buffer interface{ Len() int }
 
@@ -46,12 +48,18 @@ type Transfer interface {
 	Download64(dst []float64, src Buffer)
 }
 
+// ErrOutOfMemory is the failure of a backend that has no memory left for a buffer. The buffer that was asked for is handed out all the same.
+var ErrOutOfMemory = errors.New("out of memory")
+
 // Status is what a backend says about itself.
 type Status interface {
 	// Err is the first failure since the backend was opened, nil while all is well.
 	Err() error
 	// Fail latches err unless something failed earlier.
 	Fail(err error)
+	// Recover forgets a failure that is ErrOutOfMemory, gives memory back that nothing uses, and reports whether all is well
+	// now. What was computed since the failure is undefined; buffers can be used again.
+	Recover() bool
 	Info() Info
 	Counters() Counters
 	// Sync waits until everything asked for is done.

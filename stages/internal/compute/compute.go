@@ -13,13 +13,16 @@ import (
 )
 
 // Open opens auto, cpu or cuda. SO8T_BACKEND decides when it is auto; threads 0 is one a core.
-func Open(name string, threads int) (backend.Backend, error) {
+func Open(name string, threads int) (backend.Backend, error) { return OpenWithin(name, threads, 0) }
+
+// OpenWithin is Open with a limit for what buffers take, in bytes; 0 is none.
+func OpenWithin(name string, threads int, limit int64) (backend.Backend, error) {
 	if name == "" || name == "auto" {
 		name = os.Getenv("SO8T_BACKEND")
 	}
 	switch name {
 	case "", "auto", "cpu":
-		return cpu.Open(cpu.Options{Threads: threads})
+		return cpu.Open(cpu.Options{Threads: threads, Limit: limit})
 	case "cuda":
 		return nil, plugins.Errorf(plugins.Unavailable, "backend cuda: this version computes on the CPU only; use backend: cpu")
 	}

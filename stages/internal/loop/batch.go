@@ -2,6 +2,7 @@ package loop
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/so8t/so8t/stages/internal/backend"
 )
@@ -91,6 +92,9 @@ type feed struct {
 	order        *order
 	size         Size
 	accumulation int
+	// halvings cuts every micro-batch in 2^halvings parts: the ladder after running out of
+	// memory. The rows of a window and their order stay.
+	halvings int
 }
 
 func newFeed(rows []Row, s Settings) (*feed, error) {
@@ -127,8 +131,11 @@ func newFeed(rows []Row, s Settings) (*feed, error) {
 // micro-batch until there is.
 func (f *feed) window(position int64) window {
 	var w window
-	for len(w.batches) < f.accumulation || w.targets == 0 {
-		w.add(pack(f.rows, f.take(position+w.rows)))
+	for taken := 0; taken < f.accumulation || w.targets == 0; taken++ {
+		rows := f.take(position + w.rows)
+		for chunk := range slices.Chunk(rows, part(len(rows), f.halvings)) {
+			w.add(pack(f.rows, chunk))
+		}
 	}
 	return w
 }

@@ -42,9 +42,14 @@ type cursor struct {
 	BestStep int64   `json:"best_step"`
 	BestLoss float64 `json:"best_loss"`
 	// Stale counts the validations since the best one.
-	Stale int   `json:"stale"`
-	Facts Facts `json:"facts"`
-	Last  Point `json:"last"` // of the last step whose line is written
+	Stale int `json:"stale"`
+	// MeanLoss is the running mean of the loss.
+	MeanLoss float64 `json:"mean_loss"`
+	// Halvings and Rollbacks: see ladder.go and diverge.go.
+	Halvings  int   `json:"halvings,omitempty"`
+	Rollbacks int   `json:"rollbacks,omitempty"`
+	Facts     Facts `json:"facts"`
+	Last      Point `json:"last"` // of the last step whose line is written
 	// Pending is a step that was taken but not yet validated nor written, because a stop
 	// came during its validation.
 	Pending *Point `json:"pending,omitempty"`

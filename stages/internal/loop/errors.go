@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/stages/internal/backend"
 	"github.com/so8t/so8t/stages/internal/phi3"
 )
 
@@ -16,6 +17,8 @@ func Typed(err error) error {
 		return plugins.Errorf(plugins.Cancelled, "%w", err)
 	case errors.As(err, &diverged):
 		return plugins.Errorf(plugins.BadInput, "%w: lower lr", err)
+	case errors.Is(err, backend.ErrOutOfMemory):
+		return plugins.Errorf(plugins.OutOfMemory, "%w: a smaller batch, a shorter length, recompute: true or another storage needs less", err)
 	case errors.As(err, &input), errors.Is(err, ErrOtherRun), errors.Is(err, ErrSetup):
 		return plugins.Errorf(plugins.BadInput, "%w", err)
 	}

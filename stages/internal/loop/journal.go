@@ -108,6 +108,20 @@ func (j *journal) mark() lines {
 	return l
 }
 
+// cut takes back what was written since.
+func (j *journal) cut(l lines) error {
+	for i, f := range []*os.File{j.curve, j.metrics} {
+		err := f.Truncate(l.sizes[i])
+		if err == nil {
+			_, err = f.Seek(l.sizes[i], io.SeekStart)
+		}
+		if err != nil {
+			return fmt.Errorf("taking back lines of the curve: %w", err)
+		}
+	}
+	return nil
+}
+
 // copyTo puts them into a checkpoint's folder.
 func (l lines) copyTo(dir string) error {
 	if l.err != nil {

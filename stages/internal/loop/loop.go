@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/nlpodyssey/spago/ag"
@@ -48,6 +47,11 @@ type Settings struct {
 	PET           so8t.Schedule
 	// EvalEvery is the number of steps between validations; the last step has one too.
 	EvalEvery int64
+	// Explode is how far above its running mean a loss may be, nats; 0: any.
+	Explode float64 `json:",omitempty"`
+	// Rollbacks is how often a run that diverged may go back to its last checkpoint, with
+	// half the learning rate each time. Which one that is depends on the clock.
+	Rollbacks int `json:",omitempty"`
 	// Patience ends the run after so many validations without a new best; 0 never.
 	Patience int
 	// KeepBest leaves the parameters of the best validation, not those of the last step.
@@ -76,6 +80,8 @@ type Run struct {
 	Stop <-chan struct{}
 	// OnStep is told of every step; may be nil.
 	OnStep func(p Point, tokensPerSecond float64)
+	// Warn is told what the run did to go on; may be nil.
+	Warn func(message string)
 	// Now is the clock; time.Now when nil. It decides when to save, nothing else.
 	Now func() time.Time
 }
@@ -96,6 +102,9 @@ type Summary struct {
 	// Saves counts the checkpoints; Stalled is how long the steps waited for them, seconds.
 	Saves   int64
 	Stalled float64
+	// Halvings and Rollbacks are what the run did to go on: micro-batches halved for want of
+	// memory, and times it went back.
+	Halvings, Rollbacks int
 }
 
 // ErrSetup says that settings or rows cannot be trained with.
@@ -103,18 +112,6 @@ var ErrSetup = errors.New("setting up training")
 
 // ErrStopped says that the run saved a checkpoint and ended because it was asked to.
 var ErrStopped = errors.New("stopped at a checkpoint")
-
-// DivergedError is a loss or gradient that is no number.
-type DivergedError struct {
-	Step  int64 // the step that was being taken, 1 for the first
-	What  string
-	Value float64
-	Rate  float64
-}
-
-func (e *DivergedError) Error() string {
-	return fmt.Sprintf("training diverged in step %d: %s is %v (learning rate %.3g)", e.Step, e.What, e.Value, e.Rate)
-}
 
 // Do trains. It returns after the last step, or with ErrStopped, or at the first error.
 func (r *Run) Do(ctx context.Context) (Summary, error) {
@@ -156,8 +153,18 @@ func (r *Run) Do(ctx context.Context) (Summary, error) {
 // validation between two batches.
 var errInterruptedStep = errors.New("step interrupted")
 
-// advance takes a step and records it, or records the one that is pending.
+// advance takes a step and records it, or records the one that is pending, or makes ready for
+// another try.
 func (t *trainer) advance() error {
+	err := t.next()
+	var diverged *DivergedError
+	if errors.As(err, &diverged) && t.rollback(diverged) || t.descend(err) {
+		return nil
+	}
+	return err
+}
+
+func (t *trainer) next() error {
 	if p := t.at.Pending; p != nil {
 		return t.record(*p)
 	}
@@ -173,7 +180,7 @@ func (t *trainer) step() (Point, error) {
 	number, set := t.at.Step, t.run.Settings
 	w := t.feed.window(t.at.Position)
 	weight := set.PET.At(float64(number) / float64(set.Schedule.Steps))
-	p := Point{Step: number + 1, LR: set.Schedule.Rate(number), PETWeight: weight, Tokens: w.tokens, Targets: w.targets}
+	p := Point{Step: number + 1, LR: t.rate(number), PETWeight: weight, Tokens: w.tokens, Targets: w.targets}
 	if w.triples == 0 {
 		weight = 0
 	}
@@ -200,6 +207,7 @@ func (t *trainer) step() (Point, error) {
 	if err := t.update(&p); err != nil {
 		return p, err
 	}
+	t.follow(p.Loss)
 	t.at.Step++
 	t.at.Position += w.rows
 	p.Epoch = float64(t.at.Position) / float64(len(t.feed.rows))
@@ -238,13 +246,8 @@ func (t *trainer) update(p *Point) error {
 	if own, ok := n.byClip[ClipGate]; ok {
 		p.GateGradNorm = own
 	}
-	for _, c := range []struct {
-		what  string
-		value float64
-	}{{"the loss", p.Loss}, {"the gradient's norm", p.GradNorm}} {
-		if math.IsNaN(c.value) || math.IsInf(c.value, 0) {
-			return &DivergedError{Step: p.Step, What: c.what, Value: c.value, Rate: p.LR}
-		}
+	if err := t.healthy(p); err != nil {
+		return err
 	}
 	if err := t.opt.step(p.Step, p.LR, n); err != nil {
 		return fmt.Errorf("training step %d: %w", p.Step, err)

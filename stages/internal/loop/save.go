@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -17,10 +18,18 @@ type saving struct {
 	done chan error // nil: none is being written
 
 	host map[string][]float32 // the copy, its memory reused by the next one
+	last *state               // the rest of it
 	// stalled is how long the steps have waited: for the copies, and for a write that was
 	// not over when the next checkpoint was due.
 	stalled time.Duration
 	count   int64
+}
+
+// state is what of a checkpoint is no tensor that the next steps change.
+type state struct {
+	at    cursor
+	best  map[string][]float32
+	lines lines
 }
 
 // due reports whether it is time for a checkpoint.
@@ -32,10 +41,11 @@ func (t *trainer) due() bool {
 func (t *trainer) save() error {
 	began := t.now()
 	defer func() { t.saving.stalled += t.now().Sub(began) }()
-	if err := t.settle(); err != nil {
+	if err := errors.Join(t.settle(), t.finite()); err != nil {
 		return err
 	}
-	at, tensors, lines := t.at, t.snapshot(), t.journal.mark()
+	tensors := t.snapshot()
+	at, lines := t.at, t.saving.last.lines
 	if err := t.run.Backend.Err(); err != nil {
 		return fmt.Errorf("saving step %d: %w", at.Step, err)
 	}
@@ -80,8 +90,9 @@ func (t *trainer) written(err error) error {
 	return nil
 }
 
-// snapshot copies everything that the next steps change.
+// snapshot copies everything that the next steps change. No checkpoint is being written.
 func (t *trainer) snapshot() []safetensors.Tensor {
+	t.saving.last = &state{t.at, t.best, t.journal.mark()}
 	if t.saving.host == nil {
 		t.saving.host = map[string][]float32{}
 	}

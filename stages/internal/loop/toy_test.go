@@ -55,6 +55,10 @@ func makeToy(dropout float64) (*toy, error) {
 	if err != nil {
 		return nil, err
 	}
+	return toyOn(be, dropout)
+}
+
+func toyOn(be backend.Backend, dropout float64) (*toy, error) {
 	m := &toy{be: be, dropout: dropout}
 	m.embed = be.NewWeight(backend.WeightData{Kind: backend.Float32, Rows: toyVocab, Cols: toyWidth, F32: toyFloats(1, toyVocab*toyWidth, 1)})
 	m.mid = be.NewWeight(backend.WeightData{Kind: backend.Float32, Rows: toyWidth, Cols: toyWidth, F32: toyFloats(2, toyWidth*toyWidth, 0.4)})

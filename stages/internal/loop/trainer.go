@@ -59,7 +59,6 @@ func (r *Run) begin() (*trainer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSetup, err)
 	}
-	t.eval = batches(r.Validation, set.Size)
 	t.scope = r.Backend.NewScope()
 	if err := t.position(); err != nil {
 		t.end()
@@ -85,7 +84,11 @@ func (t *trainer) position() error {
 			return err
 		}
 	}
+	t.resize()
 	t.journal, err = openJournal(t.run.Curve, t.run.Metrics, t.run.Resume)
+	if err == nil && t.run.Settings.Rollbacks > 0 {
+		t.snapshot()
+	}
 	return err
 }
 
@@ -131,14 +134,16 @@ func (t *trainer) record(p Point) error {
 	set := t.run.Settings
 	if len(t.eval) > 0 && (p.Step == set.Schedule.Steps || set.EvalEvery > 0 && p.Step%set.EvalEvery == 0) {
 		loss, err := t.validate()
+		if err != nil {
+			t.at.Pending = &p // the step is done
+		}
 		if errors.Is(err, errInterruptedStep) {
-			t.at.Pending = &p
 			return err
 		}
 		if err != nil {
 			return fmt.Errorf("validating after step %d: %w", p.Step, err)
 		}
-		if math.IsNaN(loss) || math.IsInf(loss, 0) {
+		if bad(loss) {
 			return &DivergedError{Step: p.Step, What: "the validation loss", Value: loss, Rate: p.LR}
 		}
 		p.EvalLoss = &loss
@@ -206,6 +211,9 @@ func (t *trainer) finish() error {
 			t.run.Backend.Upload(p.Tensor().Buffer(), t.best[p.Name])
 		}
 	}
+	if err := t.finite(); err != nil {
+		return err
+	}
 	t.run.Backend.Sync()
 	if err := t.run.Backend.Err(); err != nil {
 		return fmt.Errorf("finishing training: %w", err)
@@ -217,7 +225,7 @@ func (t *trainer) summary() Summary {
 	s := Summary{
 		Steps: t.at.Step, Loss: t.at.Last.Loss, CE: t.at.Last.CE, PET: t.at.Last.PET, EvalLoss: math.NaN(), BestStep: t.at.BestStep,
 		StartedAt: t.from, EndedEarly: t.endedEarly(), Tokens: t.tokens, Seconds: t.now().Sub(t.started).Seconds(),
-		Saves: t.saving.count, Stalled: t.saving.stalled.Seconds(),
+		Halvings: t.at.Halvings, Rollbacks: t.at.Rollbacks, Saves: t.saving.count, Stalled: t.saving.stalled.Seconds(),
 	}
 	switch {
 	case t.run.Settings.KeepBest && t.at.BestStep > 0:

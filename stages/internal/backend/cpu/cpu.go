@@ -24,6 +24,8 @@ type Options struct {
 	BLAS string
 	// Kernels is "avx512", "avx2", "neon", "c" (those need cgo), "asm" (Go with a product in AVX2 assembly) or "go"; "" takes SO8T_KERNELS and then the best the processor has.
 	Kernels string
+	// Limit is the most that buffers may take, bytes; 0: no limit. Frozen weights that are used where they lie do not count.
+	Limit int64
 }
 
 // Open makes the float32 backend. It fails when something asked for by name is not there.
@@ -38,6 +40,7 @@ func Open(o Options) (backend.Backend, error) {
 		o.BLAS = os.Getenv("SO8T_BLAS")
 	}
 	m := newMachine[float32](o.Threads)
+	m.mem.limit = o.Limit
 	m.info = backend.Info{Name: "cpu", Device: "go", BLAS: "own", Threads: o.Threads, Bits: 32}
 	m.k = goKernels[float32]()
 	switch o.Kernels {

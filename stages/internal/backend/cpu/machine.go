@@ -31,6 +31,9 @@ var (
 func newMachine[T real](threads int) *machine[T] {
 	m := &machine[T]{pool: newPool(threads)}
 	m.mem.init()
+	m.mem.full = func(wanted int64) {
+		m.Fail(fmt.Errorf("%w: %d bytes more than the limit of %d", backend.ErrOutOfMemory, wanted, m.mem.limit))
+	}
 	return m
 }
 
@@ -46,6 +49,20 @@ func (m *machine[T]) Fail(err error) {
 	if m.err == nil {
 		m.err = err
 	}
+}
+
+// Recover is part of backend.Status.
+func (m *machine[T]) Recover() bool {
+	m.errMu.Lock()
+	if errors.Is(m.err, backend.ErrOutOfMemory) {
+		m.err = nil
+	}
+	well := m.err == nil
+	m.errMu.Unlock()
+	m.mem.mu.Lock()
+	defer m.mem.mu.Unlock()
+	m.mem.drop()
+	return well
 }
 
 func (m *machine[T]) Info() backend.Info { return m.info }

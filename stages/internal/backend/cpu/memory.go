@@ -25,6 +25,8 @@ func (i *ints) Len() int { return len(i.data) }
 type memory[T real] struct {
 	mu       sync.Mutex
 	free     map[int][]*buffer[T]
+	limit    int64 // of counters.Bytes; 0: none
+	full     func(wanted int64)
 	counters backend.Counters // Allocations, Bytes, PeakBytes are guarded by mu
 
 	uploads, downloads, uploaded, downloaded atomic.Int64
@@ -52,8 +54,17 @@ func (m *memory[T]) take(n int) *buffer[T] {
 		return b
 	}
 	var zero T
+	bytes := int64(class) * size(zero)
+	if m.limit > 0 && m.counters.Bytes+bytes > m.limit {
+		m.drop()
+	}
+	if m.limit > 0 && m.counters.Bytes+bytes > m.limit {
+		m.mu.Unlock()
+		m.full(bytes)
+		return &buffer[T]{data: make([]T, n), class: -1} // nothing will be written: no operation runs any more
+	}
 	m.counters.Allocations++
-	m.counters.Bytes += int64(class) * size(zero)
+	m.counters.Bytes += bytes
 	m.counters.PeakBytes = max(m.counters.PeakBytes, m.counters.Bytes)
 	m.mu.Unlock()
 	return &buffer[T]{data: make([]T, class)[:n], class: class}
@@ -66,10 +77,22 @@ func size[T real](v T) int64 {
 	return 8
 }
 
+// drop gives what nothing uses back to Go. The caller holds mu.
+func (m *memory[T]) drop() {
+	var zero T
+	for class, list := range m.free {
+		m.counters.Bytes -= int64(class) * int64(len(list)) * size(zero)
+	}
+	clear(m.free)
+}
+
 func (m *memory[T]) give(bs ...*buffer[T]) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, b := range bs {
+		if b.class < 0 { // handed out when there was no memory
+			continue
+		}
 		m.free[b.class] = append(m.free[b.class], b)
 	}
 }
