@@ -145,7 +145,8 @@ func (t *training) newRun(ctx context.Context, a *plugins.Attempt, c Config) (*l
 			GroupByLength: c.Group, Explode: c.Divergence.Limit, Rollbacks: c.Divergence.Rollbacks, AdamW: adamw, PET: pet, EvalEvery: evals, Patience: c.Eval.Patience, KeepBest: c.Eval.Best,
 		},
 		Curve: filepath.Join(a.OutputDir, curveFile), Metrics: filepath.Join(a.OutputDir, metricsFile),
-		Every: every, Stop: a.Stop, Warn: a.Warn,
+		Charts: filepath.Join(a.OutputDir, chartsDir),
+		Every:  every, Stop: a.Stop, Warn: a.Warn,
 		Save: func(step int64, write func(dir string) error) error { return a.SaveCheckpoint(ctx, step, write) },
 		OnStep: func(p loop.Point, rate float64) {
 			a.Report(plugins.Progress{Done: p.Step, Total: steps, Unit: "step", Message: fmt.Sprintf("loss %.3f", p.Loss)})

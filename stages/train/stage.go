@@ -24,6 +24,7 @@ const (
 	curveFile   = "curve.jsonl"
 	metricsFile = "metrics.jsonl"
 	sampleFile  = "sample.txt"
+	chartsDir   = "charts"
 )
 
 // Describe says what the stage is.
@@ -37,6 +38,7 @@ func (Stage) Describe() plugins.Description {
 			{Name: "curve", Path: curveFile, MediaType: "application/jsonl", Help: "one line a step, no times"},
 			{Name: "sample", Path: sampleFile, MediaType: "text/plain", Help: "the first row as the model sees it, what is learnt marked"},
 			{Name: "metrics", Path: metricsFile, MediaType: "application/jsonl", Help: "one line a step, with rates", Volatile: true},
+			{Name: "charts", Path: chartsDir, MediaType: "application/vnd.so8t.charts", Help: "the same as metrics.csv and as events for TensorBoard", Volatile: true},
 		},
 		Metrics: []plugins.MetricSpec{
 			{Name: "loss", Help: "cross-entropy and PET of the last step, nats", Better: "lower"},

@@ -92,7 +92,7 @@ func folderBytes(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	out := map[string]string{}
 	must(t, filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
-		if err != nil || e.IsDir() || e.Name() == metricsFile {
+		if err != nil || e.IsDir() || e.Name() == metricsFile || filepath.Base(filepath.Dir(path)) == chartsDir {
 			return err
 		}
 		b, err := os.ReadFile(path)

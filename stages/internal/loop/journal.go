@@ -30,7 +30,10 @@ type Point struct {
 type timedPoint struct {
 	Point
 	TokensPerSecond float64 `json:"tokens_per_second"`
-	Seconds         float64 `json:"seconds"` // since the attempt began
+	Seconds         float64 `json:"seconds"`      // since the attempt began
+	ETASeconds      float64 `json:"eta_seconds"`  // until the last step, at the attempt's mean pace
+	MemoryBytes     int64   `json:"memory_bytes"` // of the backend's buffers
+	Time            float64 `json:"time"`         // seconds since 1970
 }
 
 const (
@@ -42,15 +45,17 @@ const (
 // what a killed attempt wrote after its last checkpoint is never seen again.
 type journal struct {
 	curve, metrics *os.File
+	charts         *charts // nil: none are wanted
 }
 
-// openJournal creates both files; from, when not "", is the checkpoint whose lines come first.
-func openJournal(curve, metrics, from string) (*journal, error) {
+// openJournal creates the files of a run; its checkpoint's lines, if there is one, come first.
+func openJournal(r *Run) (*journal, error) {
 	j := &journal{}
+	from := r.Resume
 	for _, f := range []struct {
 		into       **os.File
 		path, name string
-	}{{&j.curve, curve, curveFile}, {&j.metrics, metrics, metricsFile}} {
+	}{{&j.curve, r.Curve, curveFile}, {&j.metrics, r.Metrics, metricsFile}} {
 		file, err := os.OpenFile(f.path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
 		if err == nil && from != "" {
 			err = copyInto(file, filepath.Join(from, f.name))
@@ -60,7 +65,29 @@ func openJournal(curve, metrics, from string) (*journal, error) {
 			return nil, fmt.Errorf("opening curve: %w", joinClose(err, j.close()))
 		}
 	}
+	if r.Charts == "" {
+		return j, nil
+	}
+	var err error
+	if j.charts, err = openCharts(r.Charts); err == nil {
+		err = j.replay()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening charts: %w", joinClose(err, j.close()))
+	}
 	return j, nil
+}
+
+// replay makes the charts anew from the lines of metrics.
+func (j *journal) replay() error {
+	if j.charts == nil {
+		return nil
+	}
+	size, err := j.metrics.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return err
+	}
+	return j.charts.replay(io.NewSectionReader(j.metrics, 0, size))
 }
 
 func copyInto(w io.Writer, path string) error {
@@ -84,6 +111,11 @@ func (j *journal) append(p timedPoint) error {
 		}
 		if err != nil {
 			return fmt.Errorf("writing curve: %w", err)
+		}
+	}
+	if j.charts != nil {
+		if err := j.charts.append(p); err != nil {
+			return fmt.Errorf("writing charts: %w", err)
 		}
 	}
 	return nil
@@ -119,7 +151,7 @@ func (j *journal) cut(l lines) error {
 			return fmt.Errorf("taking back lines of the curve: %w", err)
 		}
 	}
-	return nil
+	return j.replay()
 }
 
 // copyTo puts them into a checkpoint's folder.
@@ -149,6 +181,9 @@ func (j *journal) close() error {
 		if f != nil {
 			err = joinClose(err, f.Close())
 		}
+	}
+	if j.charts != nil {
+		err = joinClose(err, j.charts.close())
 	}
 	return err
 }

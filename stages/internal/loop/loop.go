@@ -69,6 +69,8 @@ type Run struct {
 
 	// Curve and Metrics are the paths of the two files of Points.
 	Curve, Metrics string
+	// Charts is a folder for the same points as a table and as events for TensorBoard; "" for none.
+	Charts string
 	// Resume is the folder of the checkpoint to go on from, or "".
 	Resume string
 

@@ -85,7 +85,7 @@ func (t *trainer) position() error {
 		}
 	}
 	t.resize()
-	t.journal, err = openJournal(t.run.Curve, t.run.Metrics, t.run.Resume)
+	t.journal, err = openJournal(t.run)
 	if err == nil && t.run.Settings.Rollbacks > 0 {
 		t.snapshot()
 	}
@@ -150,18 +150,28 @@ func (t *trainer) record(p Point) error {
 		t.judge(loss)
 	}
 	t.at.Last, t.at.Pending = p, nil
-	seconds := t.now().Sub(t.started).Seconds()
-	rate := 0.0
-	if seconds > 0 {
-		rate = float64(t.tokens) / seconds
-	}
-	if err := t.journal.append(timedPoint{Point: p, TokensPerSecond: rate, Seconds: seconds}); err != nil {
+	timed := t.timed(p)
+	if err := t.journal.append(timed); err != nil {
 		return err
 	}
 	if t.run.OnStep != nil {
-		t.run.OnStep(p, rate)
+		t.run.OnStep(p, timed.TokensPerSecond)
 	}
 	return nil
+}
+
+// timed adds what the clock and the backend say.
+func (t *trainer) timed(p Point) timedPoint {
+	now := t.now()
+	seconds := now.Sub(t.started).Seconds()
+	out := timedPoint{Point: p, Seconds: seconds, MemoryBytes: t.run.Backend.Counters().Bytes, Time: float64(now.UnixMilli()) / 1000}
+	if seconds > 0 {
+		out.TokensPerSecond = float64(t.tokens) / seconds
+	}
+	if taken := p.Step - t.from; taken > 0 {
+		out.ETASeconds = seconds / float64(taken) * float64(t.run.Settings.Schedule.Steps-p.Step)
+	}
+	return out
 }
 
 // validate is the loss per target token over all validation rows.
