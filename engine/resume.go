@@ -136,8 +136,10 @@ func (e *Engine) toResume(ctx context.Context, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	named := name != "" && name != "latest"
 	for _, r := range runs {
-		if r.State == state.RunSucceeded {
+		// Who cancelled a run wants no more of it, unless it is named.
+		if r.State == state.RunSucceeded || r.State == state.RunCancelled && !named {
 			continue
 		}
 		holder, alive, err := state.Query(e.store.Dir(), r.ID)
@@ -148,7 +150,7 @@ func (e *Engine) toResume(ctx context.Context, name string) (string, error) {
 			id = r.ID
 			break
 		}
-		if name != "" && name != "latest" || len(runs) == 1 {
+		if named || len(runs) == 1 {
 			return "", &RunHeldError{Run: r.ID, PID: holder.PID, Host: holder.Host}
 		}
 	}

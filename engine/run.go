@@ -174,6 +174,7 @@ func (r *run) makeFolders() error {
 func (r *run) execute(ctx context.Context) (*Outcome, error) {
 	r.live = state.NewLiveWriter(r.e.store.Dir(), r.id, r.epoch)
 	r.announce()
+	defer r.heedCancel()()
 	r.publishDone(ctx)
 	err := r.schedule(ctx)
 	if closeErr := r.live.Close(); err == nil && closeErr != nil {

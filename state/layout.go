@@ -18,6 +18,7 @@ const (
 	journalName  = "events.jsonl"
 	liveName     = "live.json"
 	runLockName  = "lock"
+	cancelName   = "cancel"
 	stagesName   = "stages"
 	collectName  = "gc.lock"
 	trashName    = "trash"

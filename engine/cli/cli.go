@@ -97,7 +97,7 @@ its own, what is done is reused, and a run that was killed goes on where it was.
 		a.validateCommand(), a.planCommand(), a.runCommand(), a.resumeCommand(), a.rerunCommand(),
 		a.runsCommand(), a.statusCommand(), a.logsCommand(), a.explainCommand(), a.artifactsCommand(),
 		a.metricsCommand(), a.graphCommand(), a.checkCommand(), a.pluginsCommand(), a.schemaCommand(),
-		a.gcCommand(), a.pinCommand(), a.doctorCommand(), a.versionCommand(), a.modelCommand(),
+		a.cancelCommand(), a.gcCommand(), a.pinCommand(), a.doctorCommand(), a.versionCommand(), a.modelCommand(),
 	)
 	for _, c := range root.Commands() {
 		inheritArgs(c)
