@@ -24,7 +24,7 @@ type Workflow struct {
 }
 
 // supported are the keys of the language that this package carries out besides the graph itself.
-var supported = []string{"secrets", "slots", "concurrency", "frozen", "publish"}
+var supported = []string{"secrets", "slots", "concurrency", "frozen", "publish", "on"}
 
 // Load reads the workflow at path, which is absolute or relative to the project, and lets its
 // plugins describe themselves. What is wrong with the file is workflow.Problems.

@@ -15,6 +15,9 @@ type runExtra struct {
 	Plugins map[string]string `json:"plugins"`
 	// Rerun is there when the run repeats a part of another.
 	Rerun *rerunRequest `json:"rerun,omitempty"`
+	// Hooks are what is run when the run has ended; Secrets are the names of what they must not show.
+	Hooks   []hookRecord `json:"hooks,omitempty"`
+	Secrets []string     `json:"secrets,omitempty"`
 }
 
 // rerunRequest is what a rerun was asked for, beside the selection. What it takes from the other
@@ -38,7 +41,7 @@ func (r *run) planRecord() (state.RunPlan, error) {
 	if p.Params, err = json.Marshal(w.params); err != nil {
 		return p, err
 	}
-	extra := runExtra{Plugins: map[string]string{}, Rerun: r.plan.rerun}
+	extra := runExtra{Plugins: map[string]string{}, Rerun: r.plan.rerun, Hooks: hookRecords(w.Hooks), Secrets: w.Secrets}
 	for uses, plugin := range w.plugins {
 		extra.Plugins[uses] = plugin.identity()
 	}

@@ -16,7 +16,7 @@ import (
 
 // recoverDead puts in order what engines left that ended without doing so: it sweeps what is left
 // of their plugins, adopts attempts that had finished but for their commit, and calls the others,
-// and the runs, interrupted. A run that an engine holds is not touched.
+// and the runs, interrupted. It also runs the hooks that are left of runs that have ended. A run that an engine holds is not touched.
 func (e *Engine) recoverDead(ctx context.Context) error {
 	dead, err := e.deadRuns(ctx)
 	if err != nil {
@@ -42,7 +42,7 @@ func (e *Engine) recoverDead(ctx context.Context) error {
 			return fmt.Errorf("recovering run %s: %w", run, err)
 		}
 	}
-	return nil
+	return e.deliverLeft(ctx)
 }
 
 // deadRuns are recorded as running, but nobody holds them.

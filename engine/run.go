@@ -246,6 +246,7 @@ func (r *run) end(ctx context.Context) (*Outcome, error) {
 		o.Signal = "" // everything was done before the signal came
 	}
 	r.record.State, r.record.Ended = state.RunState(o.State), r.e.now()
+	r.record.HooksDue = len(hooksOf(hookRecords(r.plan.Workflow.Hooks), r.record.State)) > 0
 	event := Event{Kind: RunEnded, Outcome: o.State, Elapsed: r.record.Ended.Sub(r.started)}
 	err := r.update(ctx, func(tx *state.Tx) error {
 		if err := tx.PutRun(r.record); err != nil {
@@ -260,7 +261,7 @@ func (r *run) end(ctx context.Context) (*Outcome, error) {
 		return nil, fmt.Errorf("ending run %s: %w", r.id, err)
 	}
 	r.emit(event)
-	return o, nil
+	return o, r.runHooks(ctx)
 }
 
 // forgiven: a stage of continue_on_error does not fail its run.

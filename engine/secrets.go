@@ -42,6 +42,17 @@ func (e *Engine) secretValues(n *node) (map[string]string, error) {
 	return values, nil
 }
 
+// knownSecrets are the values of declared secrets, as far as the environment has them.
+func (e *Engine) knownSecrets(names []string) []string {
+	var values []string
+	for _, name := range names {
+		if v := e.opts.Getenv(name); v != "" {
+			values = append(values, v)
+		}
+	}
+	return values
+}
+
 // environment is n's env with its secrets in their places.
 func (n *node) environment(secrets map[string]string) map[string]string {
 	if len(n.env) == 0 || len(secrets) == 0 {

@@ -47,6 +47,8 @@ type Run struct {
 	Epoch   int64     `json:"epoch"`
 	Started time.Time `json:"started"`
 	Ended   time.Time `json:"ended,omitzero"`
+	// HooksDue: the run has ended, and what is to be done then has yet to be.
+	HooksDue bool `json:"hooks_due,omitempty"`
 	// Pinned runs are removed by no collection.
 	Pinned bool `json:"pinned,omitempty"`
 }

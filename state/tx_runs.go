@@ -96,8 +96,21 @@ func (t *Tx) TakeOver(id string) (Run, error) {
 	}
 	run.Epoch++
 	run.State = RunRunning
-	run.Ended = time.Time{}
+	run.Ended, run.HooksDue = time.Time{}, false
 	return run, t.putRun(run)
+}
+
+// HooksDone says that what was to be done after the end of a run was done.
+func (t *Tx) HooksDone(id string, epoch int64) error {
+	run, err := t.Run(id)
+	if err != nil {
+		return err
+	}
+	if err := fence("run "+id, epoch, run.Epoch); err != nil || !run.HooksDue {
+		return err
+	}
+	run.HooksDue = false
+	return t.putRun(run)
 }
 
 // Runs returns all runs, newest first.

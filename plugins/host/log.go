@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 )
 
@@ -15,8 +14,6 @@ const (
 	maxLine = 8 << 10
 	// defaultLogLimit bounds one attempt's log.
 	defaultLogLimit = 64 << 20
-	// redacted stands where a secret was.
-	redacted = "***"
 )
 
 // journal is an attempt's log: bounded, and remembering its last lines. What it gets is
@@ -88,49 +85,6 @@ func (j *journal) close() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.closed = true
-}
-
-// secrets replaces texts that must not be seen; longest first, so that one which holds
-// another goes as a whole.
-type secrets [][]byte
-
-func newSecrets(texts []string) secrets {
-	var s secrets
-	for _, t := range texts {
-		if t != "" {
-			s = append(s, []byte(t))
-		}
-	}
-	slices.SortFunc(s, func(a, b []byte) int { return len(b) - len(a) })
-	return s
-}
-
-func (s secrets) bytes(b []byte) []byte {
-	for _, secret := range s {
-		b = bytes.ReplaceAll(b, secret, []byte(redacted))
-	}
-	return b
-}
-
-func (s secrets) text(t string) string {
-	if len(s) == 0 {
-		return t
-	}
-	return string(s.bytes([]byte(t)))
-}
-
-// pending is how many bytes at the end of b could be the beginning of a secret.
-func (s secrets) pending(b []byte) int {
-	most := 0
-	for _, secret := range s {
-		for n := min(len(secret)-1, len(b)); n > most; n-- {
-			if bytes.HasSuffix(b, secret[:n]) {
-				most = n
-				break
-			}
-		}
-	}
-	return most
 }
 
 // stream is one of a plugin's outputs on its way into the journal: whole lines as far as

@@ -101,7 +101,11 @@ func (p *Process) Check(ctx context.Context, req plugins.CheckRequest) (plugins.
 	if err != nil {
 		return report, p.explain(err)
 	}
+	for name, fact := range report.Facts { // they are kept, as a part of fingerprints
+		report.Facts[name] = p.secrets.text(fact)
+	}
 	for i, problem := range report.Problems {
+		report.Problems[i].Field = p.secrets.text(problem.Field)
 		report.Problems[i].Message = p.secrets.text(problem.Message)
 		report.Problems[i].Hint = p.secrets.text(problem.Hint)
 	}
@@ -135,6 +139,7 @@ func (p *Process) Run(ctx context.Context, a *plugins.Attempt, on func(plugins.E
 		return plugins.Result{}, p.explain(err)
 	}
 	result.Skipped = p.secrets.text(result.Skipped)
+	result.Metrics = p.secrets.names(result.Metrics)
 	return result, nil
 }
 
@@ -154,7 +159,10 @@ func (p *Process) admit(a *plugins.Attempt, e plugins.Event) plugins.Event {
 		e.Message = p.secrets.text(e.Message)
 		return e
 	case plugins.Progress:
-		e.Message = p.secrets.text(e.Message)
+		e.Message, e.Unit = p.secrets.text(e.Message), p.secrets.text(e.Unit)
+		return e
+	case plugins.Metric:
+		e.Name = p.secrets.text(e.Name)
 		return e
 	case plugins.Saved:
 		rel, err := filepath.Rel(a.CheckpointDir, e.Checkpoint.Path)
