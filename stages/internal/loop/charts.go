@@ -106,7 +106,7 @@ func (c *charts) replay(metrics io.Reader) error {
 	}
 	for lines := bufio.NewReader(metrics); ; {
 		line, err := lines.ReadBytes('\n')
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil // a line without its end was cut off
 		}
 		var p timedPoint

@@ -22,7 +22,7 @@ type Scalar struct {
 // Field numbers of Event, Summary and Summary.Value, each with its wire type in the low bits.
 const (
 	eventTime    = 1<<3 | 1 // double, seconds since 1970
-	eventStep    = 2<<3 | 0 // varint
+	eventStep    = 2 << 3   // varint, wire type 0
 	eventVersion = 3<<3 | 2 // string
 	eventSummary = 5<<3 | 2 // message
 	summaryValue = 1<<3 | 2 // message, repeated

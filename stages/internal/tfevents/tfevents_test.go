@@ -16,7 +16,7 @@ func TestChecksum_KnownVector(t *testing.T) {
 }
 
 // A file read field by field as TensorBoard's own reader does (checked once with
-// TensorBoard 2: it shows the same steps, tags and values).
+// TensorBoard 2.21: it shows the same steps, tags and values).
 func TestFile_HasTheRecordsThatTensorBoardReads(t *testing.T) {
 	var b bytes.Buffer
 	if err := WriteHeader(&b, 1.5); err != nil {
