@@ -10,6 +10,7 @@ import (
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/chat"
 	"github.com/so8t/so8t/stages/internal/ggufio"
+	"github.com/so8t/so8t/stages/internal/inorder"
 	"github.com/so8t/so8t/stages/internal/modelfile"
 )
 
@@ -59,14 +60,14 @@ func verify(path string, e modelfile.Export) (Report, error) {
 	for _, tensor := range file.Tensors {
 		t := TensorReport{Name: tensor.Name, Type: tensor.Type.String(), Dims: tensor.Dims}
 		if source, ok := names[tensor.Name]; ok {
-			l, n, err := compare(file, tensor, e, source)
+			sums, err := compare(file, tensor, e, source)
 			if err != nil {
 				return Report{}, err
 			}
-			if n > 0 {
-				t.Error = math.Sqrt(l / n)
+			if sums.total > 0 {
+				t.Error = math.Sqrt(sums.lost / sums.total)
 			}
-			lost, total = lost+l, total+n
+			lost, total = lost+sums.lost, total+sums.total
 		}
 		r.Tensors = append(r.Tensors, t)
 	}
@@ -99,34 +100,46 @@ func sameTokens(written, source *chat.Template) error {
 	return nil
 }
 
-// compare returns Σ(x − read)² and Σx² of a tensor, and an error when its bytes are not those
+// errorSums are Σ(x − read)² and Σx² of some elements.
+type errorSums struct{ lost, total float64 }
+
+// compare reads a tensor back on several processors. It is an error when its bytes are not those
 // that the source encodes to.
-func compare(file *ggufio.File, tensor ggufio.TensorInfo, e modelfile.Export, source string) (lost, total float64, err error) {
+func compare(file *ggufio.File, tensor ggufio.TensorInfo, e modelfile.Export, source string) (sums errorSums, err error) {
 	columns := tensor.Dims[0]
-	rows := max(1, (4<<20)/columns)
-	for first := 0; first < tensor.Len(); first += rows * columns {
-		n := min(rows*columns, tensor.Len()-first)
-		x, y := make([]float32, n), make([]float32, n)
-		if err := e.Source.ReadFloats(source, first, x); err != nil {
-			return 0, 0, err
-		}
-		if err := file.ReadFloats(tensor, first, y); err != nil {
-			return 0, 0, err
-		}
-		for i := range x {
-			d := float64(x[i]) - float64(y[i])
-			lost += d * d
-			total += float64(x[i]) * float64(x[i])
-		}
-		// What was read back encodes to the same bytes as the source: nothing else was written.
-		want, got := make([]byte, tensor.Type.Bytes(n)), make([]byte, tensor.Type.Bytes(n))
-		tensor.Type.Encode(want, x)
-		if err := file.ReadRaw(tensor, first, got); err != nil {
-			return 0, 0, err
-		}
-		if !bytes.Equal(got, want) {
-			return 0, 0, plugins.Errorf(plugins.Internal, "tensor %q of the written file is not what was written", tensor.Name)
-		}
+	step := max(1, compareElements/columns) * columns
+	parts := (tensor.Len() + step - 1) / step
+	err = inorder.Do(inorder.Jobs(e.Jobs), parts, func(i int) (errorSums, error) {
+		return comparePart(file, tensor, e, source, i*step, min(step, tensor.Len()-i*step))
+	}, func(_ int, part errorSums) error {
+		sums.lost += part.lost
+		sums.total += part.total
+		return nil
+	})
+	return sums, err
+}
+
+// compareElements is about how many elements are compared at a time.
+const compareElements = 1 << 20
+
+func comparePart(file *ggufio.File, tensor ggufio.TensorInfo, e modelfile.Export, source string, first, n int) (sums errorSums, err error) {
+	x, y := make([]float32, n), make([]float32, n)
+	if err := e.Source.ReadFloats(source, first, x); err != nil {
+		return sums, err
 	}
-	return lost, total, nil
+	want, got := make([]byte, tensor.Type.Bytes(n)), make([]byte, tensor.Type.Bytes(n))
+	if err := file.ReadRaw(tensor, first, got); err != nil {
+		return sums, err
+	}
+	tensor.Type.EncodeRows(want, x, e.Importance[tensor.Name])
+	if !bytes.Equal(got, want) {
+		return sums, plugins.Errorf(plugins.Internal, "tensor %q of the written file is not what was written", tensor.Name)
+	}
+	tensor.Type.Decode(y, got)
+	for i := range x {
+		d := float64(x[i]) - float64(y[i])
+		sums.lost += d * d
+		sums.total += float64(x[i]) * float64(x[i])
+	}
+	return sums, nil
 }

@@ -11,17 +11,21 @@ import (
 	"strings"
 
 	"github.com/so8t/so8t/stages/internal/ggufio"
+	"github.com/so8t/so8t/stages/internal/inorder"
 	"github.com/so8t/so8t/stages/internal/modelfile"
 	"github.com/so8t/so8t/stages/internal/quant"
 )
 
 var quantize = command{
-	name: "quantize", usage: "IN OUT --type Q8_0 [--name N] [--jobs N]", operands: 2,
-	help: "a folder or GGUF file becomes a GGUF file whose matrices have one type",
+	name: "quantize", usage: "IN OUT --type Q4_K_M [--output-type T] [--embedding-type T] [--name N] [--jobs N]", operands: 2,
+	help: "a folder or GGUF file becomes a GGUF file of another type",
 	define: func(f *flags) func(context.Context, []string, streams) error {
-		typeName := f.String("type", "", "`type` of the matrices: "+typeNames())
-		name := f.String("name", "", "general.`name` in the file; default: that of a GGUF file, else the folder's")
-		jobs := f.Int("jobs", 1, "at most so `many` threads; these types are limited by the disk and take one")
+		var q quantization
+		f.StringVar(&q.mix, "type", "", "`type` of the matrices: "+strings.Join(quant.MixNames(), ", "))
+		f.StringVar(&q.output, "output-type", "", "`type` of output.weight, or of the embedding that takes its place")
+		f.StringVar(&q.embedding, "embedding-type", "", "`type` of token_embd.weight")
+		f.StringVar(&q.name, "name", "", "general.`name` in the file; default: that of a GGUF file, else the folder's")
+		jobs := f.Int("jobs", inorder.Jobs(0), "at most so `many` threads")
 		return func(ctx context.Context, operands []string, s streams) error {
 			if err := f.need("type"); err != nil {
 				return err
@@ -29,31 +33,56 @@ var quantize = command{
 			if *jobs < 1 {
 				return usagef("--jobs %d: want at least 1", *jobs)
 			}
-			mix, err := quant.ParseMix(*typeName)
+			mix, err := q.parse()
 			if err != nil {
-				return usagef("--type %s: want one of %s", *typeName, typeNames())
+				return err
 			}
-			return writeGGUF(ctx, operands[0], operands[1], mix, *name, s.errw)
+			return writeGGUF(ctx, operands[0], operands[1], modelfile.Export{Name: q.name, Mix: mix, Jobs: *jobs}, s.errw)
 		}
 	},
 }
 
-func typeNames() string {
-	return strings.Join(quant.MixNames(), ", ")
+// quantization is what the flags say.
+type quantization struct {
+	mix, output, embedding, name string
+}
+
+func (q quantization) parse() (quant.Mix, error) {
+	mix, err := quant.ParseMix(q.mix)
+	if err != nil {
+		return mix, usagef("--type %s: want one of %s", q.mix, strings.Join(quant.MixNames(), ", "))
+	}
+	for _, o := range []struct {
+		flag, name string
+		with       func(quant.Mix, quant.Type) quant.Mix
+	}{
+		{"output-type", q.output, quant.Mix.WithOutput},
+		{"embedding-type", q.embedding, quant.Mix.WithEmbedding},
+	} {
+		if o.name == "" {
+			continue
+		}
+		t, err := quant.Parse(o.name)
+		if err != nil {
+			return mix, usagef("--%s: %w", o.flag, err)
+		}
+		mix = o.with(mix, t)
+	}
+	return mix, nil
 }
 
 // writeGGUF writes beside the target first, so that nobody meets half a file under its name and
 // a file can replace itself.
-func writeGGUF(ctx context.Context, in, out string, mix quant.Mix, name string, errw io.Writer) (err error) {
+func writeGGUF(ctx context.Context, in, out string, e modelfile.Export, errw io.Writer) (err error) {
 	m, err := open(in)
 	if err != nil {
 		return err
 	}
 	defer discard(m)
-	if name == "" {
-		name = nameOf(in)
+	if e.Name == "" {
+		e.Name = nameOf(in)
 	}
-	if err := modelfile.CheckName(name); err != nil {
+	if err := modelfile.CheckName(e.Name); err != nil {
 		return usagef("--name: %w", err)
 	}
 	temporary, err := os.CreateTemp(filepath.Dir(out), "."+filepath.Base(out)+".*")
@@ -65,7 +94,7 @@ func writeGGUF(ctx context.Context, in, out string, mix quant.Mix, name string, 
 			err = errors.Join(err, removeIfThere(temporary.Name()))
 		}
 	}()
-	e := modelfile.Export{Name: name, Mix: mix, Config: m.Config, Source: m.Source, Template: m.Template}
+	e.Config, e.Source, e.Template = m.Config, m.Source, m.Template
 	if err := fill(ctx, temporary, e); err != nil {
 		return err
 	}
@@ -76,7 +105,7 @@ func writeGGUF(ctx context.Context, in, out string, mix quant.Mix, name string, 
 	if err != nil {
 		return fmt.Errorf("looking at what was written: %w", err)
 	}
-	_, err = fmt.Fprintf(errw, "%s: %s, %d bytes, %.2f bits a weight\n", out, mix, info.Size(), float64(info.Size())*8/float64(m.Config.Parameters()))
+	_, err = fmt.Fprintf(errw, "%s: %s, %d bytes, %.2f bits a weight\n", out, e.Mix, info.Size(), float64(info.Size())*8/float64(m.Config.Parameters()))
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -37,6 +38,32 @@ func TestQuantize_ReplacesItsInput(t *testing.T) {
 		t.Errorf("%d files are left", len(entries))
 	}
 	must(t, "", "inspect", path)
+}
+
+// One thread or many, the same bytes; a type for the embedding alone.
+func TestQuantize_JobsAndOverrides(t *testing.T) {
+	var files []string
+	for _, jobs := range []string{"1", "2", "7"} {
+		out := filepath.Join(t.TempDir(), "out.gguf")
+		must(t, "", "quantize", tinyHF, out, "--type", "Q4_K_M", "--embedding-type", "Q5_K", "--jobs", jobs)
+		b, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, string(b))
+		if text := must(t, "", "inspect", out); !regexp.MustCompile(`token_embd\.weight +Q5_K`).MatchString(text) {
+			t.Errorf("no embedding in Q5_K in\n%s", text)
+		}
+	}
+	if files[0] != files[1] || files[0] != files[2] {
+		t.Error("the file depends on the number of threads")
+	}
+	for _, bad := range [][]string{{"--type", "Q9"}, {"--type", "F16", "--output-type", "x"}, {"--type", "F16", "--jobs", "0"}} {
+		_, _, err := call(t, "", append([]string{"quantize", tinyHF, filepath.Join(t.TempDir(), "out")}, bad...)...)
+		if usage := new(UsageError); !errors.As(err, &usage) {
+			t.Errorf("%v: %v", bad, err)
+		}
+	}
 }
 
 func TestQuantize_NameOfAFolder(t *testing.T) {

@@ -19,10 +19,12 @@ type Export struct {
 	Config   *phi3.Config
 	Source   phi3.Source
 	Template *chat.Template
+	// Importance of each column of a matrix, by its name in the file, for the types that use it.
+	Importance map[string][]float32
+	// Jobs is how many rows are encoded at a time, at most; 0: as many as there are processors.
+	// The file is the same.
+	Jobs int
 }
-
-// chunkBytes bounds how much of a tensor is held as float32 at a time.
-const chunkBytes = 16 << 20
 
 // Write streams the file to w. progress, when not nil, gets the number of elements done.
 func (e Export) Write(w io.Writer, progress func(done, total int64)) error {
@@ -48,18 +50,9 @@ func (e Export) Write(w io.Writer, progress func(done, total int64)) error {
 			}
 		}
 	}
-	var done int64
-	for _, t := range tensors {
-		if err := out.Begin(ggufName(t)); err != nil {
-			return err
-		}
-		if err := e.stream(out, t, func(n int) {
-			if done += int64(n); progress != nil {
-				progress(done, e.Config.Parameters())
-			}
-		}); err != nil {
-			return fmt.Errorf("writing tensor %q: %w", t.Name, err)
-		}
+	types := infos[len(infos)-len(tensors):]
+	if err := e.stream(out, tensors, types, progress); err != nil {
+		return err
 	}
 	return out.Close()
 }
@@ -110,6 +103,7 @@ func (e Export) infos(tensors []phi3.Tensor) ([]ggufio.TensorInfo, error) {
 			var err error
 			info.Type, err = e.Mix.For(quant.Matrix{
 				Name: info.Name, Columns: info.Dims[0], Layer: t.Layer, Layers: e.Config.Layers, Tied: e.Config.TiedEmbeddings,
+				Importance: e.Importance != nil,
 			})
 			if err != nil {
 				return nil, err
@@ -129,24 +123,6 @@ func writeFactors(out *ggufio.Writer, name string, factors []float64) error {
 		floats[i] = float32(f)
 	}
 	return out.WriteFloats(floats)
-}
-
-// stream copies a tensor in chunks of whole rows.
-func (e Export) stream(out *ggufio.Writer, t phi3.Tensor, wrote func(n int)) error {
-	columns := t.Shape[len(t.Shape)-1]
-	rows := max(1, chunkBytes/4/columns)
-	buffer := make([]float32, min(rows*columns, t.Len()))
-	for first := 0; first < t.Len(); first += len(buffer) {
-		part := buffer[:min(len(buffer), t.Len()-first)]
-		if err := e.Source.ReadFloats(t.Name, first, part); err != nil {
-			return err
-		}
-		if err := out.WriteFloats(part); err != nil {
-			return err
-		}
-		wrote(len(part))
-	}
-	return nil
 }
 
 // metadata is what llama.cpp's converter writes for phi3, in its order.

@@ -10,9 +10,11 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/so8t/so8t/stages/internal/ggufio"
+	"github.com/so8t/so8t/stages/internal/phi3"
 	"github.com/so8t/so8t/stages/internal/quant"
 )
 
@@ -95,6 +97,32 @@ func tensorsEqual(t *testing.T, got []byte, want map[string]struct{ Type, SHA256
 		}
 		if w := want[tensor.Name]; sha(b) != w.SHA256 || tensor.Type.String() != w.Type {
 			t.Errorf("tensor %q: %v %s, want %s %s", tensor.Name, tensor.Type, sha(b), w.Type, w.SHA256)
+		}
+	}
+}
+
+// broken gives one tensor an element that is no number.
+type broken struct{ phi3.Source }
+
+func (b broken) ReadFloats(name string, first int, dst []float32) error {
+	err := b.Source.ReadFloats(name, first, dst)
+	if name == "model.layers.1.mlp.down_proj.weight" {
+		dst[len(dst)-1] = float32(math.NaN())
+	}
+	return err
+}
+
+func TestWrite_RefusesWhatIsNoNumber(t *testing.T) {
+	m, err := Open(tinyHF)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	for _, name := range quant.MixNames() {
+		mix, _ := quant.ParseMix(name)
+		e := Export{Name: "broken", Mix: mix, Config: m.Config, Source: broken{m.Source}, Template: m.Template}
+		if err := e.Write(&bytes.Buffer{}, nil); err == nil || !strings.Contains(err.Error(), "layers.1.mlp.down_proj") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -41,12 +41,12 @@ type format struct {
 	// much an error there counts.
 	encode func(dst []byte, src, importance []float32)
 	decode func(dst []float32, src []byte)
-	halves []int // places in a block of the float16 scales, which must be finite
+	halves []int // places of the float16 scales in a quantised block, which must be finite
 }
 
 var formats = map[Type]format{
 	F32:  {"F32", 1, 4, plainly(encodeF32), decodeF32, nil},
-	F16:  {"F16", 1, 2, plainly(encodeF16), decodeF16, []int{0}},
+	F16:  {"F16", 1, 2, plainly(encodeF16), decodeF16, nil},
 	BF16: {"BF16", 1, 2, plainly(encodeBF16), decodeBF16, nil},
 	Q4_0: {"Q4_0", 32, 18, encodeQ4_0, decodeQ4_0, []int{0}},
 	Q4_1: {"Q4_1", 32, 20, encodeQ4_1, decodeQ4_1, []int{0, 2}},
@@ -113,15 +113,22 @@ func (t Type) EncodeRows(dst []byte, src, importance []float32) {
 // Decode reads len(dst) elements.
 func (t Type) Decode(dst []float32, src []byte) { formats[t].decode(dst, src) }
 
-// CheckFinite refuses encoded blocks that hold a scale which is infinite or no number: the
-// source was, or was too large for float16. llama.cpp does not load such a tensor.
-func (t Type) CheckFinite(encoded []byte) error {
+// CheckFinite refuses numbers, and what Encode made of them, that are infinite or no numbers, or
+// became so because float16 cannot hold them or their scale: llama.cpp does not load such a file.
+func (t Type) CheckFinite(src []float32, encoded []byte) error {
 	f := formats[t]
 	switch t {
 	case F32:
-		return checkWords(encoded, 4, 0x7f800000)
+		return t.checkExponents(encoded, 4, 0x7f800000_7f800000)
+	case F16:
+		return t.checkExponents(encoded, 2, 0x7c007c00_7c007c00)
 	case BF16:
-		return checkWords(encoded, 2, 0x7f80)
+		return t.checkExponents(encoded, 2, 0x7f807f80_7f807f80)
+	}
+	for i, v := range src { // an infinite element may leave finite scales
+		if math.Float32bits(v)&0x7f800000 == 0x7f800000 {
+			return notFinite(i, t)
+		}
 	}
 	for at := 0; at < len(encoded); at += f.bytes {
 		for _, h := range f.halves {
@@ -133,19 +140,33 @@ func (t Type) CheckFinite(encoded []byte) error {
 	return nil
 }
 
-// checkWords wants every number of so many bytes to have a zero somewhere in its exponent.
-func checkWords(b []byte, size int, exponent uint32) error {
-	for at := 0; at < len(b); at += size {
-		v := uint32(binary.LittleEndian.Uint16(b[at+size-2:])) << (8 * (size - 2))
-		if v&exponent == exponent {
-			return notFinite(at/size, F32)
+// checkExponents wants every number of so many bytes to have a zero in its exponent, whose bits
+// are those of mask. It looks at eight bytes at a time: adding the lowest bit of a full exponent
+// carries into the sign.
+func (t Type) checkExponents(b []byte, size int, mask uint64) error {
+	lowest := mask & -mask
+	for shift := 8 * size; shift < 64; shift *= 2 {
+		lowest |= lowest << shift
+	}
+	signs := mask + lowest // mask's exponents are full, so every number carries
+	for at := 0; at < len(b); at += 8 {
+		var v uint64
+		if at+8 <= len(b) {
+			v = binary.LittleEndian.Uint64(b[at:])
+		} else {
+			var rest [8]byte
+			copy(rest[:], b[at:])
+			v = binary.LittleEndian.Uint64(rest[:])
+		}
+		if (v&mask+lowest)&signs != 0 {
+			return notFinite(at/size, t)
 		}
 	}
 	return nil
 }
 
 func notFinite(element int, t Type) error {
-	return fmt.Errorf("element %d, or one in its block, is not a finite number or too large for %v", element, t)
+	return fmt.Errorf("element %d, or one after it in its block, is not a finite number or too large for %v", element, t)
 }
 
 func encodeF32(dst []byte, src []float32) {

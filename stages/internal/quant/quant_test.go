@@ -56,3 +56,37 @@ func TestQ8_RoundsHalfAwayFromZeroWithTheUnroundedScale(t *testing.T) {
 		t.Errorf("decoded %v, %v", back[0], back[40])
 	}
 }
+
+// llama.cpp refuses to load what is not finite, so it is found before it is written.
+func TestCheckFinite(t *testing.T) {
+	inf, nan := float32(math.Inf(1)), float32(math.NaN())
+	for _, typ := range Types {
+		for _, c := range []struct {
+			v  float32
+			ok bool
+		}{{1, true}, {-1e-30, true}, {inf, false}, {-inf, false}, {nan, false}} {
+			for _, at := range []int{0, 1, 255, 256, 511} {
+				x := make([]float32, 512)
+				x[511-at/2] = 3
+				x[at] = c.v
+				b := make([]byte, typ.Bytes(len(x)))
+				typ.Encode(b, x)
+				if err := typ.CheckFinite(x, b); (err == nil) != c.ok {
+					t.Errorf("%v with %v at %d: %v", typ, c.v, at, err)
+				}
+			}
+		}
+	}
+	b := make([]byte, 2)
+	F16.Encode(b, []float32{70000})
+	if F16.CheckFinite(nil, b) == nil {
+		t.Error("70000 is finite in F16")
+	}
+	x := make([]float32, 256)
+	x[7] = 1e10
+	b = make([]byte, Q4K.Bytes(len(x)))
+	Q4K.Encode(b, x)
+	if Q4K.CheckFinite(x, b) == nil {
+		t.Error("a scale of 1e10/15 is finite in float16")
+	}
+}
