@@ -1,11 +1,12 @@
 // Package plugintest is the conformance suite of plugins: it starts a plugin as the engine
 // does and looks whether it keeps the contract. `so8t plugins test` runs it, and so can the
-// Go tests of a plugin.
+// Go tests of a plugin. The faults that it knows are those of package plugins/examples/broken.
 package plugintest
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,22 +31,46 @@ const (
 	grace        = 3 * time.Second
 )
 
+// callTimeout bounds Describe and Check, which are to answer at once.
+const callTimeout = 20 * time.Second
+
+// Option changes the examination.
+type Option func(*suite)
+
+// With gives the parameters of a run that should succeed, where the suite cannot know them.
+// Paths are absolute.
+func With(parameters map[string]any) Option {
+	return func(s *suite) { s.given = parameters }
+}
+
+// CallTimeout replaces the 20 s that Describe and Check may take.
+func CallTimeout(d time.Duration) Option { return func(s *suite) { s.callTimeout = d } }
+
 // suite is one examination of one plugin.
 type suite struct {
-	command host.Command
-	dir     string
-	results []Result
+	command     host.Command
+	dir         string
+	given       map[string]any
+	callTimeout time.Duration
+	results     []Result
 
 	description plugins.Description
 	schema      schema
 	good        json.RawMessage // parameters of a run that should succeed; nil when unknown
-	why         string          // it is unknown
+	guessed     bool            // the suite made up the parameters
+	why         string          // good is unknown
+	printed     *meter          // what the runs printed
+	// before is what there was when the plugin was first given parameters.
+	before map[string]string
 }
 
 // Run examines the plugin that the command starts, in an empty folder. The checks come in a
 // fixed order; those that need an earlier one which failed are left out.
-func Run(ctx context.Context, c host.Command, workdir string) []Result {
-	s := &suite{command: c, dir: workdir}
+func Run(ctx context.Context, c host.Command, workdir string, opts ...Option) []Result {
+	s := &suite{command: c, dir: workdir, callTimeout: callTimeout, printed: &meter{}}
+	for _, o := range opts {
+		o(s)
+	}
 	if err := s.enter(); err != nil {
 		return []Result{{Name: "preparing the folder", Message: err.Error()}}
 	}
@@ -55,24 +80,33 @@ func Run(ctx context.Context, c host.Command, workdir string) []Result {
 	if !s.check(ctx, "the description is valid", s.validDescription) {
 		return s.results
 	}
-	if err := s.prepare(); err != nil {
+	err := s.prepare()
+	if err == nil {
+		s.before, err = s.outside()
+	}
+	if err != nil {
 		s.results = append(s.results, Result{Name: "preparing inputs", Message: err.Error()})
 		return s.results
 	}
 	s.check(ctx, "bad parameters are refused", s.refusesBadParameters)
 	ran := s.check(ctx, "runs on a small input", s.runs)
 	if s.good == nil {
-		s.results[len(s.results)-1].Message = "does not apply: " + s.why
+		s.note("does not apply: " + s.why)
 		return s.results
 	}
 	if !ran {
 		return s.results
 	}
+	s.check(ctx, "what it prints can be kept and read", s.printsLittle)
 	s.check(ctx, "the same input gives the same outputs", s.repeats)
 	s.check(ctx, "stops when asked", s.stops)
+	s.check(ctx, "goes on from a checkpoint to the same outputs", s.resumes)
 	s.check(ctx, "nothing is left when it is killed", s.dies)
 	return s.results
 }
+
+// note says why the latest check, which passed, says little.
+func (s *suite) note(message string) { s.results[len(s.results)-1].Message = message }
 
 // enter makes the project folder, in which a plugin without a folder of its own runs.
 func (s *suite) enter() error {
@@ -81,28 +115,47 @@ func (s *suite) enter() error {
 		return err
 	}
 	s.dir = dir
-	project := filepath.Join(dir, "project")
 	if s.command.Dir == "" {
-		s.command.Dir = project
+		s.command.Dir = s.project()
 	}
-	return os.MkdirAll(project, 0o755)
+	return os.MkdirAll(s.project(), 0o755)
 }
+
+func (s *suite) project() string { return filepath.Join(s.dir, "project") }
 
 // check runs one check and notes what it found.
 func (s *suite) check(ctx context.Context, name string, f func(context.Context) error) bool {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	r := Result{Name: name, OK: true}
-	if err := f(ctx); err != nil {
+	err := f(ctx)
+	if reason, ok := notApplicable(err); ok {
+		r.Message = "does not apply: " + reason
+	} else if err != nil {
 		r.OK, r.Message = false, err.Error()
+		var e *plugins.Error
+		if errors.As(err, &e) && e.Detail != "" {
+			r.Message += "\n" + e.Detail // its last words
+		}
 	}
 	s.results = append(s.results, r)
 	return r.OK
 }
 
+// launch starts the plugin; what it prints is metered.
+func (s *suite) launch(ctx context.Context) (*host.Process, error) {
+	name := s.description.Name
+	if name == "" {
+		name = filepath.Base(s.command.Path)
+	}
+	return host.Launch(ctx, s.command, host.Options{
+		Name: name, CallTimeout: s.callTimeout, Log: s.printed, LogLimit: 1 << 40,
+	})
+}
+
 // with starts the plugin, hands it to f and ends it. What the plugin leaves behind is an error.
 func (s *suite) with(ctx context.Context, f func(*host.Process) error) error {
-	p, err := host.Launch(ctx, s.command, host.Options{})
+	p, err := s.launch(ctx)
 	if err != nil {
 		return err
 	}
@@ -137,7 +190,7 @@ func (s *suite) describe(ctx context.Context) error {
 func (s *suite) attempt(name string, with json.RawMessage) (*plugins.Attempt, error) {
 	dir := filepath.Join(s.dir, name)
 	a := &plugins.Attempt{
-		Stage: "conformance", Run: "1", Number: 1, With: with, ProjectDir: filepath.Join(s.dir, "project"),
+		Stage: "conformance", Run: "1", Number: 1, With: with, ProjectDir: s.project(),
 		OutputDir: filepath.Join(dir, "out"), ScratchDir: filepath.Join(dir, "scratch"), CheckpointDir: filepath.Join(dir, "checkpoints"),
 	}
 	for _, d := range []string{a.OutputDir, a.ScratchDir, a.CheckpointDir} {
@@ -152,10 +205,10 @@ func (s *suite) attempt(name string, with json.RawMessage) (*plugins.Attempt, er
 func (s *suite) refusesBadParameters(ctx context.Context) error {
 	bad, what := s.schema.bad(filepath.Join(s.dir, "no-such-file"))
 	if bad == nil {
-		return nil // it has no parameter that could be wrong
+		return errNotApplicable("it has no parameter that could be wrong")
 	}
 	return s.with(ctx, func(p *host.Process) error {
-		report, err := p.Check(ctx, plugins.CheckRequest{With: bad, ProjectDir: filepath.Join(s.dir, "project")})
+		report, err := p.Check(ctx, plugins.CheckRequest{With: bad, ProjectDir: s.project()})
 		code := plugins.CodeOf(err)
 		switch {
 		case err != nil && code != plugins.BadInput:
@@ -178,51 +231,14 @@ func (s *suite) refusesBadParameters(ctx context.Context) error {
 	})
 }
 
-// stops asks a run to end while it works.
-func (s *suite) stops(ctx context.Context) error {
-	return s.with(ctx, func(p *host.Process) error {
-		a, err := s.attempt("stop", s.good)
-		if err != nil {
-			return err
-		}
-		stopped := make(chan error, 1)
-		go func() { stopped <- p.Stop(ctx, grace) }()
-		start := time.Now()
-		_, err = p.Run(ctx, a, nil)
-		took := time.Since(start)
-		if stopErr := <-stopped; err == nil && stopErr != nil {
-			return stopErr
-		}
-		if took > grace {
-			return fmt.Errorf("asked to stop, it took %s; the grace time was %s", took.Round(time.Second), grace)
-		}
-		if code := plugins.CodeOf(err); err != nil && code != plugins.Cancelled {
-			return fmt.Errorf("asked to stop, it ended with %s instead of cancelled: %w", code, err)
-		}
-		return nil
-	})
-}
+// errNotApplicable says why a check cannot be made on this plugin.
+type errNotApplicable string
 
-// dies kills a plugin at work.
-func (s *suite) dies(ctx context.Context) error {
-	p, err := host.Launch(ctx, s.command, host.Options{})
-	if err != nil {
-		return err
-	}
-	a, err := s.attempt("kill", s.good)
-	if err != nil {
-		p.Close()
-		return err
-	}
-	_, _ = p.Run(ctx, a, func(plugins.Event) { p.Kill() }) // how it ends does not matter
-	p.Kill()
-	if left := p.Close(); len(left) > 0 {
-		return fmt.Errorf("it left %d process(es) behind, outside its process group", len(left))
-	}
-	if gone, err := host.Sweep([]host.Record{p.Record()}); err != nil || len(gone) > 0 {
-		return fmt.Errorf("%d process(es) were still there afterwards: %w", len(gone), err)
-	}
-	return nil
+func (e errNotApplicable) Error() string { return string(e) }
+
+func notApplicable(err error) (reason string, ok bool) {
+	e, ok := err.(errNotApplicable) //nolint:errorlint // never wrapped
+	return string(e), ok
 }
 
 // list joins what is wrong, or is nil.

@@ -4,20 +4,17 @@ package plugintest_test
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/plugins/examples/broken"
 	"github.com/so8t/so8t/plugins/host"
 	"github.com/so8t/so8t/plugins/plugintest"
 	"github.com/so8t/so8t/plugins/sdk"
@@ -27,20 +24,21 @@ const roleKey = "SO8T_TEST_ROLE"
 
 func TestMain(m *testing.M) {
 	var err error
-	switch role := os.Getenv(roleKey); role {
-	case "":
+	role := os.Getenv(roleKey)
+	fault := os.Getenv(broken.RoleKey)
+	switch {
+	case fault != "":
+		err = broken.Serve(fault)
+	case role == "":
 		os.Exit(m.Run())
-	case "good":
+	case role == "good":
 		err = sdk.ServeEvaluator(good{})
-	case "plain":
+	case role == "plain":
 		err = sdk.Serve(plain{})
-	case "needy":
+	case role == "needy":
 		err = sdk.Serve(needy{})
-	case "sleeper":
-		fmt.Println("ready")
-		<-time.After(10 * time.Minute) // it is ended by the suite
-	default:
-		err = sdk.Serve(broken{role})
+	case role == "lister":
+		err = sdk.Serve(lister{})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -87,11 +85,11 @@ func report(results []plugintest.Result) string {
 
 func TestRun_GoodEvaluator_Passes(t *testing.T) {
 	results := plugintest.Run(t.Context(), self("good"), t.TempDir())
-	if len(results) != 7 {
+	if len(results) != 9 {
 		t.Errorf("%d checks", len(results))
 	}
 	for _, r := range results {
-		if !r.OK || r.Message != "" {
+		if !r.OK || r.Message != "" && !strings.Contains(r.Name, "checkpoint") {
 			t.Errorf("the suite is wrong:\n%s", report(results))
 			break
 		}
@@ -141,50 +139,28 @@ func TestRun_Stage(t *testing.T) {
 				t.Errorf("%s:\n%s", role, report(results))
 			}
 		}
-		last := results[len(results)-1].Message
-		if applies := !strings.Contains(last, "does not apply"); applies != (role == "plain") {
+		if last := lastMessage(results); strings.Contains(last, "not there") != (role == "needy") {
 			t.Errorf("%s: %q", role, last)
 		}
 	}
 }
 
-// broken is an evaluator with one fault, which its name says.
-type broken struct{ fault string }
-
-// faults are what a broken evaluator can do wrong, and what the suite says about it.
-var faults = []struct{ fault, check, message string }{
-	{"exits", "starts", "exit status 3"},
-	{"moody", "starts", "differently"},
-	{"badname", "description", `"Bad Name"`},
-	{"badschema", "description", "no property of the schema"},
-	{"nopredictions", "description", "required parameter predictions"},
-	{"outside-output", "description", "not below the output folder"},
-	{"credulous", "bad parameters", "Run succeeds"},
-	{"confused", "bad parameters", "internal instead of bad_input"},
-	{"lazy", "runs", `output "scores" is missing`},
-	{"undeclared", "runs", `metric "surprise"`},
-	{"mute", "runs", "at least one metric"},
-	{"backwards", "runs", "progress went back from 9 to 3"},
-	{"overshoots", "runs", "progress is 9 of 5"},
-	{"litters", "runs", "outside its folders"},
-	{"stray", "runs", `"stray.txt" is part of no declared output`},
-	{"crashes", "runs", "exit status 2"},
-	{"random", "same input", "declare it volatile"},
-	{"deaf", "stops", "asked to stop, it took"},
-	{"parent", "runs", "left 1 process"},
-}
-
-func TestRun_BrokenEvaluator_FailsSayingWhy(t *testing.T) {
-	for _, f := range faults {
-		t.Run(f.fault, func(t *testing.T) {
+func TestRun_BrokenPlugin_FailsSayingWhy(t *testing.T) {
+	for _, f := range broken.Faults {
+		t.Run(f.Name, func(t *testing.T) {
 			t.Parallel()
-			results := plugintest.Run(t.Context(), self(f.fault), t.TempDir())
+			c := host.Command{Path: os.Args[0], Env: map[string]string{broken.RoleKey: f.Name}}
+			var opts []plugintest.Option
+			if f.Name == "hangs" {
+				opts = append(opts, plugintest.CallTimeout(time.Second))
+			}
+			results := plugintest.Run(t.Context(), c, t.TempDir(), opts...)
 			for _, r := range results {
 				if r.OK {
 					continue
 				}
-				if !strings.Contains(r.Name, f.check) || !strings.Contains(r.Message, f.message) {
-					t.Errorf("the first failure is not %q with %q:\n%s", f.check, f.message, report(results))
+				if !strings.Contains(r.Name, f.Check) || !strings.Contains(r.Message, f.Says) {
+					t.Errorf("the first failure is not %q with %q:\n%s", f.Check, f.Says, report(results))
 				}
 				return
 			}
@@ -193,96 +169,40 @@ func TestRun_BrokenEvaluator_FailsSayingWhy(t *testing.T) {
 	}
 }
 
-var described int
+// Without a fault the same plugin passes, so each failure above is its fault's.
+func TestRun_NothingBroken_Passes(t *testing.T) {
+	c := host.Command{Path: os.Args[0], Env: map[string]string{broken.RoleKey: "nothing"}}
+	results := plugintest.Run(t.Context(), c, t.TempDir())
+	for _, r := range results {
+		if !r.OK || r.Message != "" {
+			t.Fatalf("the suite is wrong:\n%s", report(results))
+		}
+	}
+}
 
-func (b broken) Describe() plugins.Description {
-	described++
-	d := plugins.Description{
-		Name: "broken", Kind: plugins.KindEvaluator,
-		With: plugins.SchemaOf(struct {
-			Predictions string `json:"predictions" format:"path" required:"true"`
-		}{}),
-		Outputs: []plugins.Output{{Name: "scores"}}, Metrics: []plugins.MetricSpec{{Name: "right"}},
-	}
-	switch b.fault {
-	case "exits":
-		os.Exit(3)
-	case "moody":
-		d.Version = fmt.Sprint(described)
-	case "badname":
-		d.Name = "Bad Name"
-	case "badschema":
-		d.With = json.RawMessage(`{"type":"object","required":["predictions","x"],"properties":{"predictions":{"format":"path"}}}`)
-	case "nopredictions":
-		d.With = plugins.SchemaOf(struct{}{})
-	case "outside-output":
-		d.Outputs[0].Path = "../scores"
-	}
+// lister is a stage that needs a list, which no suite can know.
+type lister struct{ plain }
+
+func (l lister) Describe() plugins.Description {
+	d := l.plain.Describe()
+	d.With = plugins.SchemaOf(struct {
+		Names []string `json:"names" required:"true"`
+	}{})
 	return d
 }
 
-func (broken) Check(context.Context, plugins.CheckRequest) (plugins.CheckReport, error) {
+func (lister) Check(context.Context, plugins.CheckRequest) (plugins.CheckReport, error) {
 	return plugins.CheckReport{}, nil
 }
 
-func (b broken) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error) {
-	var with struct{ Predictions string }
-	if err := json.Unmarshal(a.With, &with); err != nil {
-		return plugins.Result{}, err
+func TestRun_With_GivesWhatTheSuiteCannotKnow(t *testing.T) {
+	if last := lastMessage(plugintest.Run(t.Context(), self("lister"), t.TempDir())); !strings.Contains(last, "parameter(s) names; give them with --with") {
+		t.Errorf("without: %q", last)
 	}
-	if _, err := os.Stat(with.Predictions); err != nil && b.fault != "credulous" {
-		if b.fault == "confused" {
-			err = errors.New("something went wrong")
-		}
-		return plugins.Result{}, err
+	results := plugintest.Run(t.Context(), self("lister"), t.TempDir(), plugintest.With(map[string]any{"names": []string{"a"}}))
+	if len(results) < 8 || !results[3].OK || results[3].Message != "" {
+		t.Errorf("with:\n%s", report(results))
 	}
-	scores, result := "1\n", plugins.Result{Metrics: map[string]float64{"right": 1}}
-	err := b.misbehave(ctx, a, &scores, &result)
-	if scores != "" {
-		err = errors.Join(err, os.WriteFile(filepath.Join(a.OutputDir, "scores"), []byte(scores), 0o644))
-	}
-	return result, err
 }
 
-func (b broken) misbehave(ctx context.Context, a *plugins.Attempt, scores *string, result *plugins.Result) error {
-	switch b.fault {
-	case "lazy":
-		*scores = ""
-	case "undeclared":
-		result.Metrics["surprise"] = 1
-	case "mute":
-		result.Metrics = nil
-	case "backwards":
-		a.Progress(9, 10, "row")
-		a.Progress(3, 10, "row")
-	case "overshoots":
-		a.Progress(9, 5, "row")
-	case "litters":
-		return os.WriteFile(filepath.Join(a.ProjectDir, "litter"), nil, 0o644)
-	case "stray":
-		return os.WriteFile(filepath.Join(a.OutputDir, "stray.txt"), []byte("x"), 0o644)
-	case "crashes":
-		panic("oh no")
-	case "random":
-		*scores = rand.Text()
-	case "deaf":
-		// Only when asked to stop: that comes right at the start of the run.
-		if filepath.Base(filepath.Dir(a.OutputDir)) == "stop" {
-			<-time.After(10 * time.Minute)
-		}
-	case "parent":
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), roleKey+"=sleeper")
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			return err
-		}
-		if err := cmd.Start(); err != nil {
-			return err
-		}
-		_, err = out.Read(make([]byte, 1)) // it is there
-		return err
-	}
-	return ctx.Err()
-}
+func lastMessage(results []plugintest.Result) string { return results[len(results)-1].Message }

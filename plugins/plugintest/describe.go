@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math"
 	"path"
 	"regexp"
 	"slices"
@@ -22,8 +23,10 @@ type schema struct {
 }
 
 type property struct {
-	Type   string `json:"type"`
-	Format string `json:"format"`
+	Type      string `json:"type"`
+	Format    string `json:"format"`
+	MediaType string `json:"x-so8t-media-type"`
+	Default   any    `json:"default"`
 }
 
 var (
@@ -72,6 +75,11 @@ func (s *suite) readSchema() []string {
 	for _, name := range s.schema.Required {
 		if _, ok := s.schema.Properties[name]; !ok {
 			wrong = append(wrong, fmt.Sprintf("the required parameter %q is no property of the schema", name))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.schema.Properties)) {
+		if p := s.schema.Properties[name]; p.Default != nil && !p.fits(p.Default) {
+			wrong = append(wrong, fmt.Sprintf("the default of %q is no %s", name, p.Type))
 		}
 	}
 	return wrong
@@ -131,4 +139,19 @@ func encode(values map[string]any) json.RawMessage {
 		panic(fmt.Sprintf("plugintest: encoding %v: %v", slices.Sorted(maps.Keys(values)), err)) // texts and booleans
 	}
 	return b
+}
+
+// fits says whether a value of a JSON document is of the property's type.
+func (p property) fits(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return p.Type == "string" || p.Type == ""
+	case bool:
+		return p.Type == "boolean" || p.Type == ""
+	case float64:
+		return p.Type == "number" || p.Type == "" || p.Type == "integer" && v == math.Trunc(v)
+	case []any:
+		return p.Type == "array" || p.Type == ""
+	}
+	return p.Type == "object" || p.Type == ""
 }

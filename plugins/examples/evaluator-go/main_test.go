@@ -25,7 +25,7 @@ var self = host.Command{Path: os.Args[0], Env: map[string]string{"SO8T_TEST_ROLE
 
 func TestConforms(t *testing.T) {
 	for _, r := range plugintest.Run(t.Context(), self, t.TempDir()) {
-		if !r.OK || r.Message != "" {
+		if !r.OK || r.Message != "" && r.Message != "does not apply: it describes no checkpoints" {
 			t.Errorf("%s: %s", r.Name, r.Message)
 		}
 	}
