@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +25,10 @@ const PluginFileName = "so8t-plugin.yaml"
 //	files: [evaluator.py, rules/]      # what the result depends on; default: all of the folder
 //	env: { PYTHONHASHSEED: "0", VIRTUAL_ENV: }   # without a value: passed on from the engine
 //	start_timeout: 60s                 # default: the engine's
+//
+// A Python virtual environment in the folder is not part of its identity, nor are the files that
+// Python compiles: requirements.txt says what is in it. On Windows a command .venv/bin/python is
+// .venv/Scripts/python.exe.
 type Plugin struct {
 	// Dir is the absolute folder in which the program runs.
 	Dir string
@@ -95,7 +100,7 @@ func parsePlugin(dir string, text []byte) (*Plugin, error) {
 	}
 	p := &Plugin{Dir: dir, Command: slices.Clone(f.Command), Files: f.Files, Env: f.Env}
 	if strings.ContainsAny(p.Command[0], `/\`) && !filepath.IsAbs(p.Command[0]) {
-		p.Command[0] = filepath.Join(dir, filepath.FromSlash(p.Command[0]))
+		p.Command[0] = interpreter(filepath.Join(dir, filepath.FromSlash(p.Command[0])), runtime.GOOS)
 	}
 	for _, name := range f.Files {
 		if !fs.ValidPath(path.Clean(filepath.ToSlash(name))) {
@@ -148,14 +153,11 @@ func (p *Plugin) list() ([]File, error) {
 
 func (p *Plugin) candidates() ([]File, error) {
 	if len(p.Files) == 0 {
-		t, err := walk(p.Dir, "")
-		if err != nil {
-			return nil, err
-		}
-		return t.files, nil
+		return p.below(".")
 	}
 	names := slices.Clone(p.Files)
-	if rel, err := filepath.Rel(p.Dir, p.Command[0]); err == nil && filepath.IsLocal(rel) && filepath.IsAbs(p.Command[0]) {
+	rel, err := filepath.Rel(p.Dir, p.Command[0])
+	if err == nil && filepath.IsLocal(rel) && filepath.IsAbs(p.Command[0]) && !isEnvironment(filepath.Dir(filepath.Dir(p.Command[0]))) {
 		names = append(names, rel)
 	}
 	if _, err := os.Lstat(filepath.Join(p.Dir, PluginFileName)); err == nil {
@@ -182,12 +184,32 @@ func (p *Plugin) below(name string) ([]File, error) {
 	if !info.IsDir() {
 		return []File{{Path: name, Bytes: info.Size()}}, nil
 	}
-	t, err := walk(full, "")
-	if err != nil {
+	t := &tree{root: full, without: madeByPython}
+	if err := t.visit(""); err != nil {
 		return nil, err
 	}
 	for i := range t.files {
 		t.files[i].Path = path.Join(name, t.files[i].Path)
 	}
 	return t.files, nil
+}
+
+// madeByPython tells a virtual environment, and compiled modules, from what an author wrote.
+func madeByPython(dir string) bool { return filepath.Base(dir) == "__pycache__" || isEnvironment(dir) }
+
+// isEnvironment says whether a folder is a Python virtual environment.
+func isEnvironment(dir string) bool {
+	_, err := os.Lstat(filepath.Join(dir, "pyvenv.cfg"))
+	return err == nil
+}
+
+// interpreter is the program at path, or, on Windows, that of the same name in the same virtual
+// environment: its programs lie in Scripts there, and in bin elsewhere.
+func interpreter(path, goos string) string {
+	folder, name := filepath.Split(path)
+	environment := filepath.Dir(filepath.Clean(folder))
+	if goos != "windows" || filepath.Base(folder) != "bin" || !isEnvironment(environment) {
+		return path
+	}
+	return filepath.Join(environment, "Scripts", strings.TrimSuffix(name, ".exe")+".exe")
 }

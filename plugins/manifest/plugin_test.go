@@ -82,6 +82,51 @@ func TestReadPlugin_NoFilesListed_IsAllOfThem(t *testing.T) {
 	}
 }
 
+// What is installed and compiled beside the program is not what its author wrote.
+func TestReadPlugin_VirtualEnvironment_IsNotItsIdentity(t *testing.T) {
+	dir := folder(t, map[string]string{
+		PluginFileName: "command: [.venv/bin/python, main.py]\n", "main.py": "x", "requirements.txt": "y", "lib/part.py": "z",
+		".venv/pyvenv.cfg": "", ".venv/bin/python": "the interpreter", ".venv/lib/module.py": "",
+		"__pycache__/main.pyc": "1", "lib/__pycache__/part.pyc": "2",
+	})
+	if err := os.Symlink("module.py", filepath.Join(dir, ".venv/lib/link.py")); err != nil {
+		t.Skip("no links here")
+	}
+	p, err := ReadPlugin(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, files := range [][]string{nil, {"."}, {"main.py", "requirements.txt", "lib"}} {
+		p.Files = files
+		_, found, err := p.Digest()
+		var names []string
+		for _, f := range found {
+			names = append(names, f.Path)
+		}
+		if want := []string{"lib/part.py", "main.py", "requirements.txt", PluginFileName}; err != nil || !slices.Equal(names, want) {
+			t.Errorf("files %v: %v, %v", files, names, err)
+		}
+	}
+}
+
+func TestInterpreter_OnWindows(t *testing.T) {
+	dir := folder(t, map[string]string{".venv/pyvenv.cfg": "", "tools/bin/python": ""})
+	for path, want := range map[string]string{
+		".venv/bin/python":     ".venv/Scripts/python.exe",
+		".venv/bin/python.exe": ".venv/Scripts/python.exe",
+		".venv/lib/python":     ".venv/lib/python",
+		"tools/bin/python":     "tools/bin/python",
+	} {
+		full := filepath.Join(dir, filepath.FromSlash(path))
+		if got := interpreter(full, "windows"); got != filepath.Join(dir, filepath.FromSlash(want)) {
+			t.Errorf("%s is %s", path, got)
+		}
+		if got := interpreter(full, "linux"); got != full {
+			t.Errorf("elsewhere, %s is %s", path, got)
+		}
+	}
+}
+
 func TestReadPlugin_Script(t *testing.T) {
 	dir := folder(t, map[string]string{"main.py": "x", "other": "y"})
 	p, err := ReadPlugin(filepath.Join(dir, "main.py"))

@@ -67,7 +67,8 @@ func (m *Manifest) write(d Disk, path string) error {
 // folders after what they hold.
 type tree struct {
 	root    string
-	skip    string // a file at the top that is not part of it, nor its temporary form
+	skip    string                // a file at the top that is not part of it, nor its temporary form
+	without func(dir string) bool // folders that are not part of it; nil: none
 	files   []File
 	folders []string
 }
@@ -102,6 +103,8 @@ func (t *tree) visit(rel string) error {
 
 func (t *tree) add(p string, e fs.DirEntry) error {
 	switch {
+	case e.IsDir() && t.without != nil && t.without(filepath.Join(t.root, filepath.FromSlash(p))):
+		return nil
 	case e.IsDir():
 		return t.visit(p)
 	case e.Type().IsRegular():
