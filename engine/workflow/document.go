@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/expr-lang/expr/conf"
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 )
@@ -28,6 +29,15 @@ type document struct {
 	refused  map[string]bool   // keys of stages that have a problem themselves
 	folded   map[string]*Stage // by NFKC and case folding: the names of folders
 	plugins  map[string]*plugin
+
+	expressions *conf.Config
+	// What was spent of what bounds the work on one workflow.
+	conditions   int // expressions
+	visits       int // nodes of expressions
+	instructions int // of patterns
+	values       int // in `with` of all instances
+	instances    int
+	tooMany      bool // of them, which is reported once
 }
 
 // defaults is what the key defaults says.
@@ -76,7 +86,7 @@ func (d *document) read(text []byte) {
 	d.readStages(r.files)
 	d.connect()
 	for _, s := range d.workflow.Stages {
-		s.body, s.refs = stageBody{}, nil // the workflow lives long; the trees of its files need not
+		s.body, s.refs, s.asks = stageBody{}, nil, nil // the workflow lives long; the trees of its files need not
 	}
 }
 
@@ -163,7 +173,7 @@ func (d *document) fields(n *node, table []keySpec, at Pos, what string) map[str
 		case !known:
 			d.report.add(p.key.pos, CodeUnknownKey, d.report.suggest(p.key.text, names(table)), "unknown key %q in %s", p.key.text, what)
 		case p.value.isNull():
-		case spec.later || spec.runtime && !contains(d.opts.Support, spec.name):
+		case spec.runtime && !contains(d.opts.Support, spec.name):
 			d.unsupported(p, what)
 			out[p.key.text] = p
 		default:
@@ -187,10 +197,6 @@ func (d *document) requireKeys(have map[string]pair, table []keySpec, at Pos, wh
 }
 
 func (d *document) unsupported(p pair, what string) {
-	if p.key.text == "gates" && p.value.kind != sequenceNode {
-		d.report.add(p.value.pos, CodeWrongType, "", "gates wants a list, not %s", p.value.what())
-		return
-	}
 	d.report.add(p.key.pos, CodeUnsupported, "", "%s is not supported yet (in %s)", p.key.text, what)
 }
 

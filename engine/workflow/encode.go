@@ -58,6 +58,13 @@ func (n *Node) MarshalJSON() ([]byte, error) {
 	if n.When != WhenSuccess {
 		out["when"] = n.When
 	}
+	if len(n.Gates) > 0 {
+		gates := make([]string, len(n.Gates))
+		for i, g := range n.Gates {
+			gates[i] = g.Text
+		}
+		out["gates"] = gates
+	}
 	if n.ContinueOnError {
 		out["continue_on_error"] = true
 	}

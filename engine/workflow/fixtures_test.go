@@ -52,35 +52,10 @@ func readExpected(t *testing.T, dir string, into any) {
 	}
 }
 
-// pending are the cases of features that the language does not have yet. One that passes must
-// leave the list.
-var pending = map[string]string{
-	"ok/custom-evaluator":     "gates",
-	"ok/full-pipeline":        "gates",
-	"ok/gates":                "gates",
-	"ok/sweep":                "expressions in when",
-	"ok/sweep-two-axes":       "expressions in when",
-	"ok/when":                 "expressions in when",
-	"bad/axis-mismatch":       "expressions in when",
-	"bad/cycle-five":          "expressions in when",
-	"bad/gate-unknown-metric": "gates",
-	"bad/unknown-function":    "gates",
-	"bad/when-names":          "expressions in when",
-	"bad/when-syntax":         "expressions in when",
-}
-
-func check(t *testing.T, name string, problems []string) {
+func check(t *testing.T, problems []string) {
 	t.Helper()
-	reason, isPending := pending[name]
-	switch {
-	case isPending && len(problems) == 0:
-		t.Errorf("passes now: take it off the list of pending cases (%s)", reason)
-	case isPending:
-		t.Skipf("pending: %s: %s", reason, strings.Join(problems, "\n"))
-	default:
-		for _, p := range problems {
-			t.Error(p)
-		}
+	for _, p := range problems {
+		t.Error(p)
 	}
 }
 
@@ -98,10 +73,10 @@ func TestRight(t *testing.T) {
 			}
 			w, err := loadFixture(t, dir, given)
 			if err != nil {
-				check(t, "ok/"+name, []string{err.Error()})
+				check(t, []string{err.Error()})
 				return
 			}
-			check(t, "ok/"+name, compareRight(t, w, want))
+			check(t, compareRight(t, w, want))
 		})
 	}
 }
@@ -177,7 +152,7 @@ func TestWrong(t *testing.T) {
 			readExpected(t, dir, &want)
 			_, err := loadFixture(t, dir, want.Given)
 			problems, _ := err.(Problems)
-			check(t, "bad/"+name, compareWrong(problems, want.Problems))
+			check(t, compareWrong(problems, want.Problems))
 		})
 	}
 }

@@ -27,9 +27,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		start := time.Now()
 		w, err := Parse("workflow.yaml", text, Options{Describe: d.Describe, Plugins: d.Names()})
-		if took := time.Since(start); took > time.Second {
-			t.Errorf("took %v for %d bytes", took, len(text))
-		}
+		checkSpent(t, start, len(text))
 		problems, ok := err.(Problems)
 		if (w == nil) == (err == nil) || err != nil && (!ok || len(problems) == 0) {
 			t.Fatalf("workflow %v, error %v", w, err)

@@ -82,6 +82,9 @@ func newGraph(stages []*Stage, byName map[string]*Stage) *graph {
 		for _, n := range s.Needs {
 			note(n.Name, WhyNeeds, n.Pos)
 		}
+		for _, n := range s.asks {
+			note(n.Name, WhyWhen, n.Pos)
+		}
 		slices.Sort(g.deps[to])
 		for _, from := range g.deps[to] {
 			g.edges = append(g.edges, *found[from])

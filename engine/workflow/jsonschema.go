@@ -33,9 +33,6 @@ func (s *schemaWriter) mapping(table []keySpec) object {
 	properties := object{}
 	var required []string
 	for _, k := range table {
-		if k.later {
-			continue
-		}
 		property := k.schema(s)
 		if k.help != "" {
 			property["description"] = k.help
@@ -77,8 +74,12 @@ func constant(value any) func(*schemaWriter) object {
 	return func(*schemaWriter) object { return object{"const": value} }
 }
 
-func enum(words ...string) func(*schemaWriter) object {
-	return func(*schemaWriter) object { return object{"enum": words} }
+func whenSchema(*schemaWriter) object {
+	return object{"anyOf": []object{{"enum": whenWords}, {"type": "string"}}}
+}
+
+func textList(*schemaWriter) object {
+	return object{"type": "array", "items": object{"type": "string"}}
 }
 
 func oneOrMore(*schemaWriter) object {

@@ -8,8 +8,6 @@ type keySpec struct {
 	help string
 	// schema is the JSON Schema of the value.
 	schema func(s *schemaWriter) object
-	// later marks a key that the language has and this version does not read yet.
-	later bool
 	// runtime marks one of RuntimeKeys.
 	runtime  bool
 	required bool
@@ -64,9 +62,9 @@ var stageKeys = []keySpec{
 	{name: "uses", help: "a built-in stage, or ./path of a plugin relative to the project directory", schema: usesSchema, required: true},
 	{name: "with", help: "parameters of the plugin", schema: anyObject},
 	{name: "needs", help: "stages that must be done first; passes no data", schema: oneOrMore},
-	{name: "when", help: "when to run: success (default), failure, always", schema: enum(WhenSuccess, WhenFailure, WhenAlways)},
+	{name: "when", help: "when to run: success (default), failure, always, or an expression over params, matrix, stages.S.outcome and stages.S.metrics.M", schema: whenSchema},
 	{name: "matrix", help: "axis: list of values; the stage runs once for each combination. from: stages whose axes are copied", schema: matrixSchema},
-	{name: "gates", later: true},
+	{name: "gates", help: "expressions over the stage's own metrics that must be true, else it fails: accuracy > 0.9", schema: textList},
 	{name: "env", help: "environment variables", schema: envSchema},
 	{name: "secrets", runtime: true, help: "secrets that the stage receives", schema: oneOrMore},
 	{name: "retry", help: "how often and when a failed attempt is tried again", schema: retrySchema},

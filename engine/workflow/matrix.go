@@ -7,8 +7,11 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// maxInstances is the most instances that a stage may have.
-const maxInstances = 256
+// maxInstances is the most instances that a stage may have, maxAllInstances those of a workflow.
+const (
+	maxInstances    = 256
+	maxAllInstances = 20_000
+)
 
 // axis is a named list of values.
 type axis struct {
@@ -266,13 +269,19 @@ func sameValues(a, b *axis) bool {
 	return a.broken || b.broken || slices.EqualFunc(a.values, b.values, func(x, y MatrixValue) bool { return x.text == y.text })
 }
 
-func (d *document) checkSize(m *matrix) {
+// size is how many instances there are, as far as the axes have no problem.
+func (m *matrix) size() int {
 	size := 1
 	for _, a := range m.axes {
 		if !a.broken {
 			size = min(size*len(a.values), 1<<31)
 		}
 	}
+	return size
+}
+
+func (d *document) checkSize(m *matrix) {
+	size := m.size()
 	if size <= maxInstances {
 		return
 	}
@@ -287,6 +296,14 @@ func (d *document) checkSize(m *matrix) {
 func (d *document) expand(s *Stage) {
 	m := &s.matrix
 	m.instances = []Instance{nil}
+	if !m.tooLarge {
+		if d.instances += m.size(); d.instances > maxAllInstances {
+			if !d.tooMany {
+				d.report.add(s.Pos, CodeTooLarge, "", "with this stage the workflow has over %d instances", maxAllInstances)
+			}
+			m.tooLarge, d.tooMany = true, true
+		}
+	}
 	for _, a := range m.axes {
 		values := a.values
 		if a.broken || m.tooLarge {

@@ -10,15 +10,8 @@ func pairOutput(ref OutputRef, s *Stage, sc scope, at Pos) *Value {
 	if s.matrix.unknown || reader.matrix.unknown || mismatch(s, reader) != nil {
 		return &Value{Kind: broken, Pos: at}
 	}
-	certain := !s.matrix.tooLarge && !reader.matrix.tooLarge
-	collects := false
-	for i := range s.matrix.axes {
-		a := &s.matrix.axes[i]
-		other := reader.matrix.axis(a.name)
-		certain = certain && !a.broken && (other == nil || !other.broken)
-		collects = collects || other == nil
-	}
-	if !collects {
+	collected, certain := collects(s, reader)
+	if !collected {
 		if !certain {
 			return &Value{Kind: broken, Pos: at}
 		}
@@ -31,6 +24,19 @@ func pairOutput(ref OutputRef, s *Stage, sc scope, at Pos) *Value {
 		}
 	}
 	return list
+}
+
+// collects tells whether the reader sees several instances of s at once, and whether that, and which
+// they are, can be told.
+func collects(s, reader *Stage) (collected, certain bool) {
+	certain = !s.matrix.unknown && !reader.matrix.unknown && !s.matrix.tooLarge && !reader.matrix.tooLarge && mismatch(s, reader) == nil
+	for i := range s.matrix.axes {
+		a := &s.matrix.axes[i]
+		other := reader.matrix.axis(a.name)
+		certain = certain && !a.broken && (other == nil || !other.broken)
+		collected = collected || other == nil
+	}
+	return collected, certain
 }
 
 func outputOf(ref OutputRef, instance Instance, at Pos) *Value {

@@ -2,8 +2,8 @@ package workflow
 
 import (
 	"cmp"
+	"errors"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -29,7 +29,7 @@ type param struct {
 	value    *Value
 	min, max *Value
 	enum     []*Value
-	pattern  *regexp.Regexp
+	pattern  *pattern
 	// unsure: something that a value is checked against has a problem itself.
 	unsure bool
 }
@@ -150,7 +150,11 @@ func (d *document) paramPattern(p *param, f map[string]pair) {
 		d.report.add(n.pos, CodeWrongType, "quote it to make it a text", "pattern wants a text (string), not %s", n.what())
 		return
 	}
-	re, err := regexp.Compile(n.text)
+	re, err := d.compilePattern(n.text)
+	if errors.Is(err, errPatternSize) {
+		d.report.add(n.pos, CodeTooLarge, "", "pattern: %v", err)
+		return
+	}
 	if err != nil {
 		d.report.add(n.pos, CodeExpressionSyntax, "RE2 knows no look-around and no back-references", "pattern: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 		return
@@ -278,6 +282,8 @@ func (d *document) acceptParam(p *param, v *Value, what string) bool {
 			known[i] = e.asText()
 		}
 		d.report.add(v.Pos, CodeBadEnum, d.report.suggest(v.asText(), known), "%s of %s is %s, not one of %s", what, p.Name, shorten(v.asText()), strings.Join(known, ", "))
+	case p.pattern != nil && p.pattern.takesLong(v.Text):
+		d.report.add(v.Pos, CodeTooLarge, "", "%s of %s is too long a text for its pattern", what, p.Name)
 	case p.pattern != nil && !p.pattern.MatchString(v.Text):
 		d.report.add(v.Pos, CodeBadPattern, "", "%s of %s is %s, which does not match the pattern %s", what, p.Name, shorten(v.Text), p.pattern)
 	default:

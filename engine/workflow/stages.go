@@ -124,9 +124,6 @@ func (d *document) readStage(s *Stage, n *node) {
 	if e, ok := f["needs"]; ok {
 		d.readNeeds(s, e.value)
 	}
-	if e, ok := f["when"]; ok {
-		d.readWhen(s, e.value)
-	}
 	if e, ok := f["frozen"]; ok {
 		st := settings{d: d}
 		s.Frozen, _ = st.boolean(st.value(e.value), "frozen")
@@ -198,19 +195,34 @@ func (d *document) readNeeds(s *Stage, n *node) {
 	}
 }
 
+// readWhen reads one of the three words, or an expression.
 func (d *document) readWhen(s *Stage, n *node) {
-	if n.broken {
+	if n.kind == scalarNode && contains(whenWords, strings.TrimSpace(n.text)) {
+		s.When = strings.TrimSpace(n.text)
 		return
 	}
-	if n.kind != scalarNode || !n.quoted && resolvePlain(n.text).kind != Text {
-		d.report.add(n.pos, CodeWrongType, "", "when wants a text, not %s", n.what())
+	if s.when = d.expression(n, s, "when", false); s.when != nil {
+		s.When = s.when.Text
+	}
+}
+
+func (d *document) readGates(s *Stage, e pair) {
+	if e.value.broken {
 		return
 	}
-	if !contains(whenWords, n.text) {
-		d.report.add(n.pos, CodeUnsupported, d.report.suggest(n.text, whenWords), "when: an expression (%s) is not supported yet", shorten(n.text))
+	if e.value.kind != sequenceNode {
+		d.report.add(e.value.pos, CodeWrongType, "", "gates wants a list, not %s", e.value.what())
 		return
 	}
-	s.When = n.text
+	if len(e.value.items) > maxGates {
+		d.report.add(e.key.pos, CodeTooLarge, "", "the stage has %d gates, more than %d", len(e.value.items), maxGates)
+		return
+	}
+	for _, item := range e.value.items {
+		if g := d.expression(item, s, "a gate", true); g != nil {
+			s.gates = append(s.gates, g)
+		}
+	}
 }
 
 // instantiate makes the nodes of a stage.
@@ -218,13 +230,19 @@ func (d *document) instantiate(s *Stage) {
 	if e, ok := s.body.fields["publish"]; ok {
 		s.Publish = d.readPublish(s, e.value)
 	}
+	if e, ok := s.body.fields["when"]; ok {
+		d.readWhen(s, e.value)
+	}
+	if e, ok := s.body.fields["gates"]; ok {
+		d.readGates(s, e)
+	}
 	var secrets []string
 	if e, ok := s.body.fields["secrets"]; ok {
 		secrets = d.stageSecrets(e.value)
 	}
 	for i, instance := range s.matrix.instances {
 		n := &Node{
-			ID: instance.id(s.Name), Stage: s.Name, Matrix: instance, Uses: s.Uses, When: s.When, Frozen: s.Frozen,
+			ID: instance.id(s.Name), Stage: s.Name, Matrix: instance, Uses: s.Uses, When: s.When, Condition: s.when, Gates: s.gates, Frozen: s.Frozen,
 			Pos: s.Pos, Spec: s.Spec, Publish: s.Publish, Secrets: secrets,
 			Timeout: d.defaults.timeout, Retry: d.defaults.retry, Resources: d.defaults.resources,
 			Env: d.defaults.env, ContinueOnError: d.defaults.continueOnError,
@@ -237,16 +255,21 @@ func (d *document) instantiate(s *Stage) {
 	}
 }
 
-// maxWithNodes bounds the nodes of `with` over all instances of a stage.
-const maxWithNodes = 2_000_000
+// maxWithValues bounds the values of `with` over all instances of a workflow.
+const maxWithValues = 400_000
 
 func (d *document) readWith(s *Stage, n *Node, sc scope) {
 	if e, ok := s.body.fields["with"]; ok {
 		if !d.mapping(e.value, "with") {
 			return
 		}
-		if e.value.count*len(s.matrix.instances) > maxWithNodes {
-			d.report.add(e.key.pos, CodeTooLarge, "", "with has over %d values in all instances of the matrix", maxWithNodes)
+		if sc.first {
+			d.values += e.value.count * len(s.matrix.instances)
+		}
+		if d.values > maxWithValues {
+			if sc.first {
+				d.report.add(e.key.pos, CodeTooLarge, "", "over %d values in `with` of all instances of all stages", maxWithValues)
+			}
 			return
 		}
 		n.With = d.value(e.value, sc, inParams|inMatrix|inStages)

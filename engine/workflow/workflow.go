@@ -87,13 +87,16 @@ type Stage struct {
 	// UsesPos is the place of the value of `uses`.
 	UsesPos Pos
 	Needs   []Name
-	When    string // success, failure or always
+	When    string // success, failure, always or an expression
 	Publish []Publication
 	Frozen  bool
 	Spec    *PluginSpec // nil when unknown
 
 	index  int
 	refs   []OutputRef // outputs that its instances read
+	asks   []Name      // stages that its `when` names
+	when   *Condition
+	gates  []*Condition
 	matrix matrix
 	body   stageBody
 }
@@ -148,9 +151,12 @@ type Node struct {
 	Resources Resources
 	Priority  int // -100 to 100, the higher starts first
 	// Concurrency is how many instances of the stage may run at a time; 0 when not said.
-	Concurrency     int
-	Secrets         []string // declared secrets that the process receives
-	When            string
+	Concurrency int
+	Secrets     []string // declared secrets that the process receives
+	When        string
+	// Condition is the expression in When, or nil for one of the three words.
+	Condition       *Condition
+	Gates           []*Condition // what its metrics must be for it to have succeeded
 	ContinueOnError bool
 	Needs           []string // ids of the nodes it depends on, by any reason
 	Publish         []Publication
