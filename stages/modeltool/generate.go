@@ -75,7 +75,7 @@ func (g *generation) run(ctx context.Context, path string, out io.Writer) error 
 		return err
 	}
 	defer discard(be)
-	net, err := newNetwork(be, m, g.adapter, max(len(prompt), min(len(prompt)+g.max, m.Config.MaxPositions)))
+	net, err := newNetwork(be, m, g.adapter, max(len(prompt), min(len(prompt)+g.max, m.Config.Longest())))
 	if err != nil {
 		return err
 	}

@@ -50,8 +50,8 @@ type network struct {
 // newNetwork puts a model, with the adapter in a folder beside it when adapter is not "", on a
 // backend for sequences of up to maxLen tokens.
 func newNetwork(be backend.Backend, m *modelfile.Model, adapter string, maxLen int) (*network, error) {
-	if maxLen > m.Config.MaxPositions {
-		return nil, badInputf("%d tokens do not fit the model, which takes at most %d", maxLen, m.Config.MaxPositions)
+	if err := m.Config.CheckLength(maxLen); err != nil {
+		return nil, badInputf("running the model: %w", err)
 	}
 	var a *so8t.Adapter
 	if adapter != "" {

@@ -135,7 +135,7 @@ func (k *checker) selection(c Config, a phi3.AdapterOptions, m *phi3.Config) {
 	} else if len(gated) > 0 && m.Hidden%so8t.Block != 0 {
 		k.problem("gate.enabled", plugins.BadInput, fmt.Sprintf("the model's hidden size %d is no multiple of %d", m.Hidden, so8t.Block), "set gate.enabled: false")
 	}
-	if c.Length > m.MaxPositions {
-		k.problem("length", plugins.BadInput, fmt.Sprintf("%d tokens; the model has %d positions", c.Length, m.MaxPositions), "")
+	if err := m.CheckLength(c.Length); err != nil {
+		k.problem("length", plugins.BadInput, err.Error(), "")
 	}
 }

@@ -265,7 +265,7 @@ func TestCheck_FindsWhatIsWrongBeforeAnythingStarts(t *testing.T) {
 		"no dataset":     {map[string]any{"dataset": filepath.Join(dir, "nothing.jsonl")}, "dataset", plugins.BadInput, "not there"},
 		"broken eval":    {map[string]any{"validation": write("v.jsonl", "x\n")}, "validation", plugins.BadInput, "v.jsonl:1"},
 		"too long":       {map[string]any{"length": 20}, "dataset", plugins.BadInput, "length 20"},
-		"more than has":  {map[string]any{"length": 512}, "length", plugins.BadInput, "256 positions"},
+		"more than has":  {map[string]any{"length": 512}, "length", plugins.BadInput, "max_position_embeddings"},
 		"every":          {map[string]any{"checkpoint": map[string]any{"every": "0s"}}, "checkpoint.every", plugins.BadInput, "positive"},
 		"phases":         {map[string]any{"pet": map[string]any{"bounds": []float64{0.7, 0.3}}}, "pet", plugins.BadInput, "0.7"},
 		"nothing at all": {map[string]any{"lora": map[string]any{"targets": []string{}}, "gate": map[string]any{"enabled": false}}, "lora.targets", plugins.BadInput, "nothing to train"},

@@ -25,7 +25,7 @@ type Config struct {
 	Rope          *LongRope
 
 	TiedEmbeddings bool
-	// SlidingWindow is kept as it stands; it never binds (0 = absent).
+	// SlidingWindow is how far back a token may look (0 = anywhere): see Longest.
 	SlidingWindow int
 
 	BOS, Pad  int   // -1 = absent
@@ -53,6 +53,26 @@ func (c *Config) QKVOut() int { return (c.Heads + 2*c.KVHeads) * c.HeadDim }
 
 // AttnOut is the number of columns of o_proj: all query heads side by side.
 func (c *Config) AttnOut() int { return c.Heads * c.HeadDim }
+
+// Longest is the longest sequence that can be run: windowed attention is not supported, so a
+// sliding window ends it where it would begin to bind.
+func (c *Config) Longest() int {
+	if c.SlidingWindow > 0 {
+		return min(c.MaxPositions, c.SlidingWindow)
+	}
+	return c.MaxPositions
+}
+
+// CheckLength is an error that says which field of config.json a length does not fit.
+func (c *Config) CheckLength(tokens int) error {
+	switch {
+	case tokens < 1 || tokens > c.MaxPositions:
+		return fmt.Errorf("%d tokens; the model takes 1 to %d (max_position_embeddings)", tokens, c.MaxPositions)
+	case tokens > c.Longest():
+		return fmt.Errorf("%d tokens; from %d on the model's sliding_window would bind, and windowed attention is not supported", tokens, c.SlidingWindow+1)
+	}
+	return nil
+}
 
 // DefaultAttentionFactor is LongRoPE's sqrt(1 + ln(max/original)/ln(original)).
 func DefaultAttentionFactor(maxPositions, original int) float64 {
@@ -103,9 +123,8 @@ func (c *Config) problems() (out []string) {
 	} else if c.RotaryDim() < 2 || c.RotaryDim()%2 != 0 {
 		bad("head_dim %d × partial_rotary_factor %v = %d rotary channels; an even number is needed", c.HeadDim, c.PartialRotary, c.RotaryDim())
 	}
-	if c.SlidingWindow > 0 && c.SlidingWindow < c.MaxPositions {
-		bad("sliding_window %d is below max_position_embeddings %d: windowed attention is not supported; use a model with full attention, or set max_position_embeddings to %d to use it up to there",
-			c.SlidingWindow, c.MaxPositions, c.SlidingWindow)
+	if c.SlidingWindow < 0 {
+		bad("sliding_window is %d; it must be positive, or null", c.SlidingWindow)
 	}
 	return append(out, c.ropeProblems()...)
 }

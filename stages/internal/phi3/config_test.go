@@ -122,7 +122,7 @@ func TestParseConfig_RefusesByName(t *testing.T) {
 	}{
 		"another model":      {map[string]any{"model_type": "llama"}, `model_type is "llama"`},
 		"another class":      {map[string]any{"architectures": []string{"PhiMoEForCausalLM"}}, "PhiMoEForCausalLM"},
-		"sliding window":     {map[string]any{"sliding_window": 2047}, "sliding_window 2047"},
+		"sliding window":     {map[string]any{"sliding_window": -1}, "sliding_window is -1"},
 		"bias":               {map[string]any{"attention_bias": true}, "attention_bias"},
 		"head bias":          {map[string]any{"lm_head_bias": true}, "lm_head_bias"},
 		"activation":         {map[string]any{"hidden_act": "gelu"}, "gelu"},
@@ -270,5 +270,31 @@ func TestOpenFolder_TypeOfTheWeightsWhenConfigDoesNotSay(t *testing.T) {
 	defer f.Close()
 	if f.Config.DType != "float32" {
 		t.Errorf("type %q, want float32", f.Config.DType)
+	}
+}
+
+// A sliding window is refused where it would bind, by name, and nowhere before.
+func TestConfig_SlidingWindowRefusedWhereItBinds(t *testing.T) {
+	w := load(t, "tiny-phi3", StoreNative)
+	c := *w.Config
+	c.SlidingWindow = 40
+	windowed := *w
+	windowed.Config = &c
+	be := single(t)
+	r := runner(t, be, &windowed, 40, nil)
+	f := openFixture(t, "logits.safetensors")
+	got, err := r.Logits(f.ints("phi3.seq33.ids"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compareRows(t, got, c.Vocab, f.ints("phi3.seq33.positions"), f.f64("phi3.seq33.logits_f64"), 5e-4)
+	if _, err := NewBase(be, &windowed, 41); err == nil || !strings.Contains(err.Error(), "sliding_window") {
+		t.Errorf("41 tokens: %v", err)
+	}
+	if _, err := NewAdapterModel(be, &windowed, TrainOptions{MaxLen: 41}, AdapterOptions{Gates: "all"}); err == nil || !strings.Contains(err.Error(), "sliding_window") {
+		t.Errorf("training on 41 tokens: %v", err)
+	}
+	if w.Config.Longest() != 512 || phi4miniConfig(t).Longest() != 131072 {
+		t.Error("without a window, or with one that never binds, all positions can be used")
 	}
 }

@@ -23,8 +23,8 @@ type TrainOptions struct {
 }
 
 func (t TrainOptions) check(c *Config) error {
-	if t.MaxLen < 1 || t.MaxLen > c.MaxPositions {
-		return fmt.Errorf("making a model to train: sequences of up to %d tokens; the model takes 1 to %d (max_position_embeddings)", t.MaxLen, c.MaxPositions)
+	if err := c.CheckLength(t.MaxLen); err != nil {
+		return fmt.Errorf("making a model to train: sequences of up to %w", err)
 	}
 	return nil
 }

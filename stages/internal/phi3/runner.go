@@ -50,8 +50,8 @@ type baseLayer struct {
 // NewBase puts weights on a backend for sequences of up to maxLen tokens. Host memory may
 // be aliased: keep w and its source until Release.
 func NewBase(be backend.Backend, w *Weights, maxLen int) (*Base, error) {
-	if maxLen < 1 || maxLen > w.Config.MaxPositions {
-		return nil, fmt.Errorf("preparing inference: %d tokens; the model takes 1 to %d", maxLen, w.Config.MaxPositions)
+	if err := w.Config.CheckLength(maxLen); err != nil {
+		return nil, fmt.Errorf("preparing inference: %w", err)
 	}
 	gain := func(v []float32) backend.Buffer {
 		b := be.NewBuffer(len(v))

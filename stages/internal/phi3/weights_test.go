@@ -336,3 +336,36 @@ func TestInputError_IsReadable(t *testing.T) {
 		t.Errorf("%s, %v", text, err)
 	}
 }
+
+// Half-precision files, in one file or in shards, are read through the map: widened where a
+// backend cannot use them as they are, quantised from where they lie.
+func TestLoad_F16(t *testing.T) {
+	w := load(t, "tiny-phi3", StoreF32)
+	dir := t.TempDir()
+	if err := w.WriteFolder(dir, "float16"); err != nil {
+		t.Fatal(err)
+	}
+	f, err := OpenFolder(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	for _, store := range Storages {
+		h, err := Load(f.Config, f, store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		be := reference(t)
+		sc := be.NewScope()
+		x := sc.Alloc(w.Config.Hidden)
+		be.Embed(x, be.NewWeight(h.Embed), sc.AllocInts([]int32{7}))
+		want := w.Embed.F32[7*w.Config.Hidden:][:w.Config.Hidden]
+		limit := 0.001 * largest(read(be, x))
+		if store == StoreBF16 {
+			limit *= 4
+		}
+		if d := far(read(be, x), want); d > limit || d == 0 {
+			t.Errorf("%s: an embedding is off by %g (limit %g)", store, d, limit)
+		}
+	}
+}

@@ -46,7 +46,7 @@ func (j *Judge) load(be backend.Backend, adapter *so8t.Adapter, maxLen int) erro
 	if err != nil {
 		return err
 	}
-	if j.base, err = phi3.NewBase(be, weights, min(maxLen, j.model.Config.MaxPositions)); err != nil {
+	if j.base, err = phi3.NewBase(be, weights, min(maxLen, j.model.Config.Longest())); err != nil {
 		return err
 	}
 	j.runner, err = phi3.NewRunner(j.base, adapter)
@@ -133,8 +133,8 @@ func Longest(path string, rows []dataset.Row) (int, error) {
 		for _, c := range q.Continuations {
 			longest = max(longest, len(q.Prompt)+len(c))
 		}
-		if longest > m.Config.MaxPositions {
-			return 0, fmt.Errorf("row %q has %d tokens with its judgement, the model's context only %d: shorten it, or leave it out", row.ID, longest, m.Config.MaxPositions)
+		if longest > m.Config.Longest() {
+			return 0, fmt.Errorf("row %q has %d tokens with its judgement, the model's context only %d: shorten it, or leave it out", row.ID, longest, m.Config.Longest())
 		}
 	}
 	return longest, nil
