@@ -32,4 +32,6 @@ func (m *mapping) bytes(offset, n int64) ([]byte, error) {
 	return b, err
 }
 
+func (m *mapping) release([]byte) {}
+
 func (m *mapping) close() error { return m.file.Close() }

@@ -5,6 +5,7 @@ package safetensors
 import (
 	"fmt"
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -42,6 +43,22 @@ func openMapping(path string) (*mapping, error) {
 // bytes is a view; the header was checked against size, so the range is inside.
 func (m *mapping) bytes(offset, n int64) ([]byte, error) {
 	return m.data[offset : offset+n : offset+n], nil
+}
+
+// releaseBytes is the least that is worth a system call.
+const releaseBytes = 1 << 20
+
+// release takes the whole pages under b out of this process's memory: who copies a model of 7.7 GB
+// in pieces holds a piece. They stay in the system's cache, and come back when they are looked at.
+func (m *mapping) release(b []byte) {
+	if len(b) < releaseBytes {
+		return
+	}
+	page := uintptr(os.Getpagesize())
+	from := int((page - uintptr(unsafe.Pointer(&b[0]))%page) % page)
+	if to := from + (len(b)-from)/int(page)*int(page); to > from {
+		_ = unix.Madvise(b[from:to], unix.MADV_DONTNEED) // only advice
+	}
 }
 
 func (m *mapping) close() error {

@@ -188,6 +188,7 @@ func (s *Set) ReadFloats(name string, first int, dst []float32) error {
 	raw, err := l.file.bytes(l.Offset+int64(first)*width, int64(len(dst))*width)
 	if err == nil {
 		err = decodeFloats(l.DType, raw, dst)
+		l.file.release(raw)
 	}
 	if err != nil {
 		return fmt.Errorf("reading tensor %q: %w", name, err)
