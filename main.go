@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"embed"
+	"io/fs"
 	"os"
 	"runtime"
 
@@ -11,12 +13,18 @@ import (
 	"github.com/so8t/so8t/stages"
 )
 
+//go:embed workflows/*.yaml
+var shipped embed.FS
+
 func main() {
 	os.Exit(cli.Main(os.Args[1:], program(), cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
 }
 
 func program() cli.Program {
 	p := cli.Program{Self: self(), Stages: stages.Builtin()}
+	if workflows, err := fs.Sub(shipped, "workflows"); err == nil { // the name is good
+		p.Workflows = workflows
+	}
 	for _, t := range stages.Tools() {
 		run := func(ctx context.Context, args []string, s cli.Streams) error {
 			return t.Run(ctx, args, s.In, s.Out, s.Err)

@@ -18,6 +18,10 @@ type runExtra struct {
 	// Hooks are what is run when the run has ended; Secrets are the names of what they must not show.
 	Hooks   []hookRecord `json:"hooks,omitempty"`
 	Secrets []string     `json:"secrets,omitempty"`
+	// Uses maps each stage whose plugin says which direction of a metric is better to the plugin,
+	// Better the plugin to its metrics: "higher" or "lower".
+	Uses   map[string]string            `json:"uses,omitempty"`
+	Better map[string]map[string]string `json:"better,omitempty"`
 }
 
 // rerunRequest is what a rerun was asked for, beside the selection. What it takes from the other
@@ -45,6 +49,7 @@ func (r *run) planRecord() (state.RunPlan, error) {
 	for uses, plugin := range w.plugins {
 		extra.Plugins[uses] = plugin.identity()
 	}
+	extra.addDirections(r.nodes, w.plugins)
 	p.Extra, err = json.Marshal(extra)
 	return p, err
 }

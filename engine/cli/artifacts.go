@@ -16,9 +16,10 @@ import (
 func (a *app) artifactsCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "artifacts [RUN]",
-		Short: "the outputs of a run with digest and size",
-		Args:  cobra.MaximumNArgs(1),
+		Use:     "artifacts [RUN]",
+		Short:   "the outputs of a run with digest and size",
+		Example: "  so8t artifacts\n  so8t artifacts latest --json | jq -r '.artifacts[] | select(.output==\"adapter\").path'",
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.inspect(c.Context(), first(args), func(e *engine.Engine, run string) error {
 				view, err := e.Artifacts(c.Context(), run)
@@ -69,6 +70,7 @@ func (a *app) metricsCommand() *cobra.Command {
 	}
 	c.Flags().StringVar(&run, "run", "", "the run (default: the newest)")
 	c.Flags().StringVar(&format, "format", "", "json or csv (default: a table)")
+	_ = c.RegisterFlagCompletionFunc("format", words([]string{"json", "csv"})) // it is there
 	return c
 }
 

@@ -19,9 +19,10 @@ type findingsView struct {
 func (a *app) checkCommand() *cobra.Command {
 	var asJSON, repair bool
 	c := &cobra.Command{
-		Use:   "check",
-		Short: "check the state against the disk; damage is exit 4",
-		Args:  cobra.NoArgs,
+		Use:     "check",
+		Short:   "check the state against the disk; damage is exit 4",
+		Example: "  so8t check\n  so8t check --repair",
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			project, err := a.projectDir()
 			if err != nil {

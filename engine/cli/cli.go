@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"runtime/debug"
 	"strings"
 
@@ -24,6 +25,8 @@ type Program struct {
 	Stages []plugins.Builtin
 	Tools  []Tool
 	Probes []Probe // what `doctor` looks for on behalf of the stages
+	// Workflows are the shipped workflows, NAME.yaml at the top: the templates of init.
+	Workflows fs.FS
 }
 
 // Tool is a command below `so8t model`. Run gets the arguments after its name.
@@ -71,11 +74,13 @@ func (a *app) root() *cobra.Command {
 so8t runs a workflow: a YAML file whose stages form a graph. Every stage runs in a process of
 its own, what is done is reused, and a run that was killed goes on where it was.
 
+  so8t init demo                        writes a workflow to start from
   so8t run workflows/quickstart.yaml    the whole pipeline, on the CPU, in minutes
   so8t status                           how the newest run stands
   so8t plan my.yaml                     what would run, and why
   so8t rerun latest train --with lora.r=32 --downstream
-  so8t explain train                    why a stage ran, was reused, failed or was blocked`),
+  so8t explain train                    why a stage ran, was reused, failed or was blocked
+  so8t diff RUN latest                  what differs between two runs`),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
@@ -94,14 +99,15 @@ its own, what is done is reused, and a run that was killed goes on where it was.
 	root.PersistentFlags().StringVar(&a.dir, "dir", "", "project directory (default: SO8T_DIR, else the nearest folder with so8t.yaml or .so8t)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
-		a.validateCommand(), a.planCommand(), a.runCommand(), a.resumeCommand(), a.rerunCommand(),
-		a.runsCommand(), a.statusCommand(), a.logsCommand(), a.explainCommand(), a.artifactsCommand(),
+		a.initCommand(), a.validateCommand(), a.planCommand(), a.runCommand(), a.resumeCommand(), a.rerunCommand(),
+		a.runsCommand(), a.statusCommand(), a.logsCommand(), a.explainCommand(), a.artifactsCommand(), a.diffCommand(), a.openCommand(),
 		a.metricsCommand(), a.graphCommand(), a.checkCommand(), a.pluginsCommand(), a.schemaCommand(),
 		a.cancelCommand(), a.gcCommand(), a.pinCommand(), a.doctorCommand(), a.versionCommand(), a.modelCommand(),
 	)
 	for _, c := range root.Commands() {
 		inheritArgs(c)
 	}
+	a.addCompletions(root)
 	return root
 }
 

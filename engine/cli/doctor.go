@@ -25,9 +25,10 @@ type probeView struct {
 func (a *app) doctorCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "doctor",
-		Short: "what this machine has for the stages: found, or what to do",
-		Args:  cobra.NoArgs,
+		Use:     "doctor",
+		Short:   "what this machine has for the stages: found, or what to do",
+		Example: "  so8t doctor\n  so8t doctor --json | jq .cuda.message",
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			project, err := a.projectDir()
 			if err != nil {

@@ -12,13 +12,16 @@ import (
 	"github.com/so8t/so8t/engine/workflow"
 )
 
+// graphFormats are the forms in which a graph is drawn.
+var graphFormats = []string{"ascii", "dot", "mermaid", "svg", "json"}
+
 func (a *app) graphCommand() *cobra.Command {
 	var flags workflowFlags
 	var run, format, describe string
 	c := &cobra.Command{
 		Use:     "graph [WORKFLOW]",
 		Short:   "draw the graph of a workflow, or of a run with its outcomes",
-		Example: "  so8t graph workflows/quickstart.yaml\n  so8t graph --run latest --format dot | dot -Tsvg > run.svg",
+		Example: "  so8t graph workflows/quickstart.yaml\n  so8t graph --run latest --format svg > run.svg",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if run != "" {
@@ -44,7 +47,8 @@ func (a *app) graphCommand() *cobra.Command {
 	}
 	flags.add(c)
 	c.Flags().StringVar(&run, "run", "", "draw this run with its outcomes")
-	c.Flags().StringVar(&format, "format", "ascii", "ascii, dot, mermaid or json")
+	c.Flags().StringVar(&format, "format", "ascii", strings.Join(graphFormats, ", "))
+	_ = c.RegisterFlagCompletionFunc("format", words(graphFormats)) // it is there
 	c.Flags().StringVar(&describe, "describe", "", "take the stages' descriptions from this `file` and start nothing")
 	return c
 }
@@ -58,10 +62,12 @@ func (a *app) draw(g console.Graph, format string, document any) error {
 		console.DOT(a.Out, g)
 	case "mermaid":
 		console.Mermaid(a.Out, g)
+	case "svg":
+		console.SVG(a.Out, g)
 	case "json":
 		return a.printJSON(document)
 	default:
-		return usageError{fmt.Errorf("--format %q: give one of %s", format, strings.Join([]string{"ascii", "dot", "mermaid", "json"}, ", "))}
+		return usageError{fmt.Errorf("--format %q: give one of %s", format, strings.Join(graphFormats, ", "))}
 	}
 	return nil
 }
@@ -70,7 +76,7 @@ func workflowGraph(wf *workflow.Workflow) console.Graph {
 	g := console.Graph{Name: wf.Name}
 	byLevel := make([][]console.GraphNode, len(wf.Levels))
 	for _, n := range wf.Nodes {
-		byLevel[n.Level] = append(byLevel[n.Level], console.GraphNode{ID: n.ID, Uses: n.Uses, Level: n.Level, Needs: n.Needs})
+		byLevel[n.Level] = append(byLevel[n.Level], console.GraphNode{ID: n.ID, Stage: n.Stage, Uses: n.Uses, Needs: n.Needs})
 	}
 	for _, level := range byLevel {
 		g.Nodes = append(g.Nodes, level...)
@@ -82,7 +88,7 @@ func workflowGraph(wf *workflow.Workflow) console.Graph {
 func runGraph(v *engine.StatusView) console.Graph {
 	g := console.Graph{Name: v.Workflow}
 	for _, s := range v.Stages {
-		g.Nodes = append(g.Nodes, console.GraphNode{ID: s.Instance, Uses: s.Stage, Needs: s.Needs, Outcome: s.Outcome})
+		g.Nodes = append(g.Nodes, console.GraphNode{ID: s.Instance, Stage: s.Stage, Uses: s.Stage, Needs: s.Needs, Outcome: s.Outcome})
 	}
 	return g
 }

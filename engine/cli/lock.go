@@ -18,8 +18,9 @@ import (
 func (a *app) pluginsLockCommand() *cobra.Command {
 	var check, asJSON bool
 	c := &cobra.Command{
-		Use:   "lock [WORKFLOW|PATH]…",
-		Short: "pin the files of local plugins by sha256, in so8t.lock",
+		Use:     "lock [WORKFLOW|PATH]…",
+		Example: "  so8t plugins lock\n  so8t plugins lock --check",
+		Short:   "pin the files of local plugins by sha256, in so8t.lock",
 		Long: `Writes down the sha256 of every file of the local plugins (uses: ./…) that the project's workflows
 use: so8t.yaml and the workflows beside it and in workflows/. With arguments, only the plugins of
 these workflows, or these plugins, are pinned anew; the rest of the lock stays.

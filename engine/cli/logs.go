@@ -26,9 +26,10 @@ type logFlags struct {
 func (a *app) logsCommand() *cobra.Command {
 	f := logFlags{tail: -1}
 	c := &cobra.Command{
-		Use:   "logs [STAGE]",
-		Short: "what a stage printed; without a stage, of every stage that ran",
-		Args:  cobra.MaximumNArgs(1),
+		Use:     "logs [STAGE]",
+		Short:   "what a stage printed; without a stage, of every stage that ran",
+		Example: "  so8t logs train --follow\n  so8t logs --run 20260102 'train[r=8]' --attempt 1 --tail 20",
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.inspect(c.Context(), f.run, func(e *engine.Engine, run string) error {
 				f.run = run

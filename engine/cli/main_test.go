@@ -29,6 +29,9 @@ func program() int {
 		return 70
 	}
 	p := cli.Program{Self: self, Stages: append(stages.Builtin(), plugins.Builtin{Name: "cutter", Stage: cutter{}})}
+	if dir := os.Getenv("WORKFLOWS"); dir != "" {
+		p.Workflows = os.DirFS(dir)
+	}
 	for _, tool := range stages.Tools() {
 		run := func(ctx context.Context, args []string, s cli.Streams) error {
 			return tool.Run(ctx, args, s.In, s.Out, s.Err)

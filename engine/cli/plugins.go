@@ -36,9 +36,10 @@ type pluginView struct {
 func (a *app) pluginsListCommand() *cobra.Command {
 	var asJSON, describe bool
 	c := &cobra.Command{
-		Use:   "list",
-		Short: "the built-in stages",
-		Args:  cobra.NoArgs,
+		Use:     "list",
+		Example: "  so8t plugins list\n  so8t plugins list --json --describe > describe.json",
+		Short:   "the built-in stages",
+		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if describe {
 				return a.printDescriptions()
@@ -123,9 +124,10 @@ func descriptionView(d plugins.Description) map[string]any {
 func (a *app) pluginsTestCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "test PATH",
-		Short: "run the conformance suite on a plugin",
-		Args:  cobra.ExactArgs(1),
+		Use:     "test PATH",
+		Example: "  so8t plugins test ./evaluators/politeness",
+		Short:   "run the conformance suite on a plugin",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			e, err := a.open(engineSettings{})
 			if err != nil {

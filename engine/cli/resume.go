@@ -20,7 +20,8 @@ func (a *app) resumeCommand() *cobra.Command {
 Goes on with a run that was interrupted, killed or failed. Stages that are done stay done, an
 interrupted one goes on from its newest checkpoint. When the workflow or a plugin has changed
 meanwhile, resume says what and wants --accept-changes.`),
-		Args: cobra.MaximumNArgs(1),
+		Example: "  so8t resume\n  so8t resume 20260102-0304 --accept-changes",
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.withEngine(c.Context(), f, func(ctx context.Context, e *engine.Engine, control *engine.Control) (*engine.Outcome, error) {
 				return e.Resume(ctx, first(args), engine.ResumeOptions{AcceptChanges: accept, Control: control})

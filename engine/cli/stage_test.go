@@ -16,11 +16,13 @@ type cutter struct{}
 type cutterConfig struct {
 	File  string `json:"file" format:"path" required:"true"`
 	Bytes int    `json:"bytes" default:"0"`
+	Page  bool   `json:"page" default:"false"`
 }
 
 func (cutter) Describe() plugins.Description {
 	return plugins.Description{Name: "cutter", Kind: plugins.KindStage, Revision: 1,
-		With: plugins.SchemaOf(cutterConfig{}), Outputs: []plugins.Output{{Name: "out"}}}
+		With: plugins.SchemaOf(cutterConfig{}), Outputs: []plugins.Output{{Name: "out"}, {Name: "page", MediaType: "text/html", Optional: true}},
+		Metrics: []plugins.MetricSpec{{Name: "kept", Better: "higher"}, {Name: "lost", Better: "lower"}}}
 }
 
 func (cutter) Check(context.Context, plugins.CheckRequest) (plugins.CheckReport, error) {
@@ -36,5 +38,12 @@ func (cutter) Run(_ context.Context, a *plugins.Attempt) (plugins.Result, error)
 	if err != nil {
 		return plugins.Result{}, fmt.Errorf("reading what to cut: %w", err)
 	}
-	return plugins.Result{}, os.WriteFile(filepath.Join(a.OutputDir, "out"), text[:min(c.Bytes, len(text))], 0o644)
+	kept := text[:min(c.Bytes, len(text))]
+	if c.Page {
+		if err := os.WriteFile(filepath.Join(a.OutputDir, "page"), kept, 0o644); err != nil {
+			return plugins.Result{}, err
+		}
+	}
+	metrics := map[string]float64{"kept": float64(len(kept)), "lost": float64(len(text) - len(kept))}
+	return plugins.Result{Metrics: metrics}, os.WriteFile(filepath.Join(a.OutputDir, "out"), kept, 0o644)
 }

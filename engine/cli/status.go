@@ -22,9 +22,10 @@ const watchEvery = 500 * time.Millisecond
 func (a *app) statusCommand() *cobra.Command {
 	var asJSON, watch bool
 	c := &cobra.Command{
-		Use:   "status [RUN]",
-		Short: "how a run stands: stages, attempts, progress, outputs; also while it runs",
-		Args:  cobra.MaximumNArgs(1),
+		Use:     "status [RUN]",
+		Short:   "how a run stands: stages, attempts, progress, outputs; also while it runs",
+		Example: "  so8t status --watch\n  so8t status latest --timeline\n  so8t status 20260102-0304 --json | jq .state",
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.inspect(c.Context(), first(args), func(e *engine.Engine, run string) error {
 				if watch {

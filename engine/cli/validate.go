@@ -23,9 +23,10 @@ func (a *app) validateCommand() *cobra.Command {
 	var describe string
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "validate [WORKFLOW]",
-		Short: "find all problems of a workflow; no stage runs",
-		Args:  cobra.MaximumNArgs(1),
+		Use:     "validate [WORKFLOW]",
+		Short:   "find all problems of a workflow; no stage runs",
+		Example: "  so8t validate\n  so8t validate workflows/quickstart.yaml --param seed=7 --json",
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			problems, stages, err := a.validate(c.Context(), flags, describe, args)
 			if asJSON {

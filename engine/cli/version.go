@@ -11,9 +11,10 @@ import (
 func (a *app) versionCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "version",
-		Short: "version of this binary",
-		Args:  cobra.NoArgs,
+		Use:     "version",
+		Short:   "version of this binary",
+		Example: "  so8t version\n  so8t version --json",
+		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			v := readVersion()
 			if asJSON {

@@ -2,7 +2,9 @@ package console
 
 import (
 	"bytes"
+	"encoding/xml"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -103,12 +105,12 @@ func TestProblems_PointAtTheColumn(t *testing.T) {
 
 func TestGraph(t *testing.T) {
 	g := Graph{Name: "demo", Nodes: []GraphNode{
-		{ID: "data", Uses: "data"},
-		{ID: "base", Uses: "base", Level: 1, Needs: []string{"data"}},
-		{ID: "train", Uses: "train", Level: 2, Needs: []string{"data", "base"}},
-		{ID: "bake", Uses: "bake", Level: 3, Needs: []string{"base", "train"}},
-		{ID: "eval", Uses: "./eval.py", Level: 4, Needs: []string{"data", "bake"}, Outcome: "failed"},
-		{ID: "alone", Uses: "noop"},
+		{ID: "data", Stage: "data", Uses: "data"},
+		{ID: "base", Stage: "base", Uses: "base", Needs: []string{"data"}},
+		{ID: "train", Stage: "train", Uses: "train", Needs: []string{"data", "base"}},
+		{ID: "bake", Stage: "bake", Uses: "bake", Needs: []string{"base", "train"}},
+		{ID: "eval", Stage: "eval", Uses: "./eval.py", Needs: []string{"data", "bake"}, Outcome: "failed"},
+		{ID: "alone", Stage: "alone", Uses: "noop"},
 	}}
 	var out bytes.Buffer
 	ASCII(&out, Style{}, g)
@@ -119,6 +121,74 @@ func TestGraph(t *testing.T) {
 	out.Reset()
 	Mermaid(&out, g)
 	golden(t, "graph.mmd", out.String())
+}
+
+// sweep is a matrix of 20 that runs through three stages, with the outcomes of a run.
+func sweep() Graph {
+	g := Graph{Name: "sweep", Nodes: []GraphNode{{ID: "data", Stage: "data", Uses: "data", Outcome: "cached"}}}
+	for _, stage := range []string{"train", "gguf", "eval"} {
+		for i := range 20 {
+			n := GraphNode{ID: fmt.Sprintf("%s[r=%d]", stage, 4+4*i), Stage: stage, Uses: stage, Outcome: "succeeded"}
+			switch stage {
+			case "train":
+				n.Needs = []string{"data"}
+			case "gguf":
+				n.Needs = []string{fmt.Sprintf("train[r=%d]", 4+4*i)}
+			case "eval":
+				n.Needs = []string{fmt.Sprintf("gguf[r=%d]", 4+4*i), "data"}
+			}
+			if i == 7 && stage == "train" {
+				n.Outcome = "failed"
+			} else if i == 7 {
+				n.Outcome = "blocked"
+			}
+			g.Nodes = append(g.Nodes, n)
+		}
+	}
+	report := GraphNode{ID: "report", Stage: "report", Uses: "report", Outcome: "running"}
+	for i := range 20 {
+		report.Needs = append(report.Needs, fmt.Sprintf("eval[r=%d]", 4+4*i))
+	}
+	g.Nodes = append(g.Nodes, report)
+	return g
+}
+
+func TestGraph_MatrixOf20(t *testing.T) {
+	var out bytes.Buffer
+	ASCII(&out, Style{}, sweep())
+	golden(t, "sweep.txt", out.String())
+	out.Reset()
+	SVG(&out, sweep())
+	var picture struct {
+		XMLName xml.Name
+		Groups  []struct {
+			Rect struct {
+				X, Y, Width, Height float64 `xml:",attr"`
+			} `xml:"rect"`
+		} `xml:"g"`
+	}
+	if err := xml.Unmarshal(out.Bytes(), &picture); err != nil || len(picture.Groups) != 62 {
+		t.Fatalf("%d boxes, %v", len(picture.Groups), err)
+	}
+}
+
+func TestGraph_NoBoxLiesOnAnother(t *testing.T) {
+	l := layer(sweep(), svgBox+svgGap, svgBend)
+	for _, column := range l.columns {
+		for i := 1; i < len(column); i++ {
+			above, below := l.points[column[i-1]], l.points[column[i]]
+			if below.y-above.y < (above.height+below.height)/2-1e-6 {
+				t.Errorf("%v and %v overlap", above, below)
+			}
+		}
+	}
+	for _, route := range l.routes {
+		for i := 1; i < len(route); i++ {
+			if l.points[route[i]].column != l.points[route[i-1]].column+1 {
+				t.Errorf("an edge jumps a column: %v", route)
+			}
+		}
+	}
 }
 
 func TestLive_ErasesWhatItDrew(t *testing.T) {

@@ -15,11 +15,13 @@ type Graph struct {
 // GraphNode is one instance.
 type GraphNode struct {
 	ID    string
+	Stage string // of which it is an instance
 	Uses  string
-	Level int
 	Needs []string
 	// Outcome of a run, or "".
 	Outcome string
+	// Note follows the name.
+	Note string
 }
 
 // DOT writes the graph for Graphviz.
@@ -76,7 +78,10 @@ func Mermaid(w io.Writer, g Graph) {
 //	●      data
 //	├─●    train
 //	│ ├─●  bake
+//
+// A matrix of many instances is one line.
 func ASCII(w io.Writer, style Style, g Graph) {
+	g = fold(g)
 	last := map[string]int{} // the row of the last stage that needs the key
 	row := map[string]int{}
 	for i, n := range g.Nodes {
@@ -99,7 +104,10 @@ func ASCII(w io.Writer, style Style, g Graph) {
 			mark += " "
 		}
 		text := fmt.Sprintf("%s  %s%s", pad(line, 2*width), mark, n.ID)
-		if n.Uses != n.ID {
+		if n.Note != "" {
+			text += "  " + n.Note
+		}
+		if n.Uses != n.ID && n.Uses != n.Stage {
 			text += style.paint(grey, " ("+n.Uses+")")
 		}
 		if len(n.Needs) > 0 {

@@ -30,6 +30,12 @@ func (s Style) paint(code, text string) string {
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
+// Good and Bad colour a word of praise and of blame.
+func (s Style) Good(text string) string { return s.paint(green, text) }
+
+// Bad is the other one.
+func (s Style) Bad(text string) string { return s.paint(red, text) }
+
 // outcomeLook is how an outcome is shown: a mark of one cell, and a colour.
 func outcomeLook(outcome string) (mark, color string) {
 	switch outcome {
