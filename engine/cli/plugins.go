@@ -1,18 +1,12 @@
 package cli
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"os"
-
 	"github.com/spf13/cobra"
 
 	"github.com/so8t/so8t/engine"
 	"github.com/so8t/so8t/engine/internal/console"
 	"github.com/so8t/so8t/engine/workflow"
 	"github.com/so8t/so8t/plugins"
-	"github.com/so8t/so8t/plugins/plugintest"
 )
 
 func (a *app) pluginsCommand() *cobra.Command {
@@ -120,6 +114,8 @@ func descriptionView(d plugins.Description) map[string]any {
 		"with": d.With, "outputs": outputs, "metrics": metrics,
 	}
 }
+<<<<<<< engine/cli/plugins.go
+=======
 
 func (a *app) pluginsTestCommand() *cobra.Command {
 	var asJSON bool
@@ -204,3 +200,4 @@ func testViews(results []plugintest.Result) []testView {
 	}
 	return views
 }
+>>>>>>> /tmp/h-C/theirs

@@ -133,6 +133,18 @@ func (s schema) unknown(known map[string]any) []string {
 	return names
 }
 
+// filled is values with the schema's defaults, as the engine hands them in.
+func (s schema) filled(values map[string]any) json.RawMessage {
+	out := map[string]any{}
+	for name, p := range s.Properties {
+		if p.Default != nil {
+			out[name] = p.Default
+		}
+	}
+	maps.Copy(out, values)
+	return encode(out)
+}
+
 func encode(values map[string]any) json.RawMessage {
 	b, err := json.Marshal(values)
 	if err != nil {

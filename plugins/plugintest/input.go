@@ -15,7 +15,7 @@ import (
 // inputs of its own.
 func (s *suite) prepare() error {
 	if s.given != nil {
-		s.good = encode(s.given)
+		s.good = s.schema.filled(s.given)
 		return nil
 	}
 	s.guessed = s.description.Kind != plugins.KindEvaluator
@@ -35,7 +35,7 @@ func (s *suite) prepare() error {
 		s.why = fmt.Sprintf("no input is known for the required parameter(s) %s; %s", strings.Join(names, ", "), giveThem)
 		return nil
 	}
-	s.good = encode(known)
+	s.good = s.schema.filled(known)
 	return nil
 }
 
