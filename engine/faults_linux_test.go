@@ -50,39 +50,5 @@ func diskFails(t *testing.T, fault, want string) {
 	if r.Exit < 0 || strings.Contains(r.Errs, "panic") {
 		t.Error("the engine did not survive")
 	}
-	goesOn(t, dir, claims(r.Ops, dir), want)
-}
-
-// goesOn starts the same command in a folder that some accident happened to: nothing that had been
-// told is lost, nothing that is done is done again, and the artifacts are those of an
-// uninterrupted run.
-func goesOn(t *testing.T, dir string, claimed []claim, want string) {
-	t.Helper()
-	h := open(t, dir)
-	done := committed(t, h)
-	for _, c := range claimed {
-		if _, err := h.FindRun(t.Context(), c.Run); err != nil {
-			t.Errorf("run %s had been told of: %v", c.Run, err)
-		}
-		if c.Event == "stage_ended" && !done[c.Instance] {
-			t.Errorf("stage %s had been reported as done and is not", c.Instance)
-		}
-	}
-	checkClean(t, dir)
-	if code, errs := engineProcess(t, "run", dir); code != 0 {
-		t.Fatalf("the same command again: exit %d: %s", code, errs)
-	}
-	if got := artifacts(t, dir, "latest"); got != want {
-		t.Errorf("artifacts differ from an uninterrupted run's:\n%s\nwant\n%s", got, want)
-	}
-	id, err := h.FindRun(t.Context(), "latest")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range h.status(id).Stages {
-		if done[s.Instance] && s.Outcome != "cached" {
-			t.Errorf("stage %s had been committed and came back as %s: %s", s.Instance, s.Outcome, s.Reason)
-		}
-	}
-	checkClean(t, dir)
+	goesOn(t, "run", dir, claims(r.Ops, dir), want)
 }

@@ -21,7 +21,7 @@ func traceRun(t *testing.T, verb, dir, fault string, env ...string) traced {
 	t.Helper()
 	result := filepath.Join(t.TempDir(), "traced")
 	cmd := exec.Command(os.Args[0], "__trace", result, dir, fault, os.Args[0], "__engine", verb, dir)
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(childEnviron(), env...)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	if err := cmd.Run(); err != nil {
@@ -111,6 +111,19 @@ func TestRun_PowerCutAfterAKill(t *testing.T) {
 	}
 }
 
+// six stages that pass artifacts on and checkpoint; a diamond and a tail.
+const six = `
+version: 1
+name: six
+stages:
+  a: { uses: noop, with: { steps: 4, checkpoint_every: 2 } }
+  b: { uses: noop, with: { steps: 3, checkpoint_every: 1, inputs: ["${stages.a.outputs.out}"] } }
+  c: { uses: noop, with: { seed: 1, inputs: ["${stages.a.outputs.out}"] } }
+  d: { uses: noop, with: { seed: 2, steps: 4, checkpoint_every: 2, inputs: ["${stages.b.outputs.out}", "${stages.c.outputs.out}"] } }
+  e: { uses: probe, with: { input: "${stages.d.outputs.out}" } }
+  f: { uses: noop, with: { seed: 3, inputs: ["${stages.e.outputs.tree}"] } }
+`
+
 // checkpointed is a stage with checkpoints between two others.
 const checkpointed = `
 version: 1
@@ -142,7 +155,6 @@ func powerCuts(t *testing.T, d *disk, ops []diskOp, from int, root, want string)
 		for _, s := range survivals(rand.New(rand.NewPCG(seed, uint64(k)))) {
 			left := d.crash(k, s)
 			delete(left, stdoutName)
-			delete(left, "trace")
 			key := left.key()
 			if seen[key] {
 				continue
@@ -165,9 +177,6 @@ func powerCuts(t *testing.T, d *disk, ops []diskOp, from int, root, want string)
 
 // fullTest asks for what takes minutes: every point instead of some.
 func fullTest() bool { return os.Getenv("SO8T_TEST_FULL") != "" }
-
-// claim is an event of a run that began or of a stage that is done: from then on it is true.
-type claim struct{ Run, Event, Instance, Outcome string }
 
 // claims reads what the engine had told in the first operations.
 func claims(ops []diskOp, root string) []claim {
@@ -194,5 +203,5 @@ func afterPowerCut(t *testing.T, left tree, claimed []claim, want string) {
 	if err := left.write(dir); err != nil {
 		t.Fatal(err)
 	}
-	goesOn(t, dir, claimed, want)
+	goesOn(t, "run", dir, claimed, want)
 }

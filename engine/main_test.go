@@ -100,9 +100,12 @@ func engineVerb(ctx context.Context, e *engine.Engine, verb string, control *eng
 	if id, ok := strings.CutPrefix(verb, "resume:"); ok {
 		return e.Resume(ctx, id, engine.ResumeOptions{Control: control})
 	}
-	if verb == "gc" { // all but the newest run
+	switch verb {
+	case "gc": // all but the newest run
 		_, err := e.GC(ctx, state.GCPolicy{ByCount: true, Keep: 1})
 		return &engine.Outcome{State: "succeeded"}, err
+	case "repair":
+		return &engine.Outcome{State: "succeeded"}, repair(ctx, e.StateDir())
 	}
 	w, err := e.Load(ctx, "so8t.yaml", nil)
 	if err != nil {
@@ -113,6 +116,15 @@ func engineVerb(ctx context.Context, e *engine.Engine, verb string, control *eng
 		return nil, err
 	}
 	return e.Run(ctx, plan, engine.RunOptions{Control: control})
+}
+
+// repair mends what check finds.
+func repair(ctx context.Context, dir string) error {
+	findings, err := state.Check(ctx, dir, state.CheckOptions{})
+	if err == nil {
+		_, err = state.Repair(ctx, dir, findings)
+	}
+	return err
 }
 
 // project makes a folder with a workflow.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -40,6 +41,15 @@ func processesOf(t *testing.T, dir string) []int {
 	return found
 }
 
+// stagesOf are those of these processes that serve a stage.
+func stagesOf(t *testing.T, dir string) []int {
+	t.Helper()
+	return slices.DeleteFunc(processesOf(t, dir), func(pid int) bool {
+		args, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+		return err != nil || !strings.Contains(string(args), "__stage")
+	})
+}
+
 func worksIn(proc, dir string) bool {
 	if cwd, err := os.Readlink(filepath.Join(proc, "cwd")); err == nil && strings.HasPrefix(cwd, dir) {
 		return true
@@ -63,7 +73,7 @@ func openPID(pid int) (int, error) { return unix.PidfdOpen(pid, 0) }
 
 // awaitPID waits for a process to end, but not for long: nothing should be left.
 func awaitPID(fd int) error {
-	const limit = 3000 // ms
+	const limit = 30_000 // ms; the machine may be busy
 	for {
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, limit)
 		switch {
