@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 
+	"github.com/so8t/so8t/stages/internal/mapped"
 	"github.com/so8t/so8t/stages/internal/quant"
 )
 
@@ -16,7 +16,7 @@ type File struct {
 	Metadata []KV
 	Tensors  []TensorInfo
 	path     string
-	f        *os.File
+	f        *mapped.File
 	data     int64 // where the data section begins
 	byName   map[string]int
 	byKey    map[string]any
@@ -24,19 +24,11 @@ type File struct {
 
 // Open reads and checks everything but the tensors' contents.
 func Open(path string) (*File, error) {
-	f, err := os.Open(path)
+	f, err := mapped.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("opening GGUF: %w", err)
 	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = &FormatError{path, "it is no regular file"}
-	}
-	if err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	g, err := parse(path, f, info.Size())
+	g, err := parse(path, f.Reader(), f.Size())
 	if err != nil {
 		_ = f.Close()
 		return nil, err
@@ -171,10 +163,11 @@ func (g *File) ReadFloats(t TensorInfo, first int, dst []float32) error {
 	if first < 0 || to > t.Len() {
 		return fmt.Errorf("reading tensor %q of %q: elements %d to %d of %d", t.Name, g.path, first, first+len(dst), t.Len())
 	}
-	raw := make([]byte, t.Type.Bytes(to-from))
-	if err := g.ReadRaw(t, from, raw); err != nil {
-		return err
+	raw, err := g.f.Bytes(g.data+t.Offset+int64(t.Type.Bytes(from)), int64(t.Type.Bytes(to-from)))
+	if err != nil {
+		return fmt.Errorf("reading tensor %q of %q: %w", t.Name, g.path, err)
 	}
+	defer g.f.Release(raw)
 	if from == first && to == first+len(dst) {
 		t.Type.Decode(dst, raw)
 		return nil
@@ -188,9 +181,16 @@ func (g *File) ReadFloats(t TensorInfo, first int, dst []float32) error {
 // ReadRaw fills dst with bytes of a tensor as they are in the file, from the block that element
 // first begins.
 func (g *File) ReadRaw(t TensorInfo, first int, dst []byte) error {
-	if _, err := g.f.ReadAt(dst, g.data+t.Offset+int64(t.Type.Bytes(first))); err != nil {
+	at := int64(t.Type.Bytes(first))
+	if first < 0 || at+int64(len(dst)) > t.Size() {
+		return fmt.Errorf("reading tensor %q of %q: %d bytes at %d of %d", t.Name, g.path, len(dst), at, t.Size())
+	}
+	raw, err := g.f.Bytes(g.data+t.Offset+at, int64(len(dst)))
+	if err != nil {
 		return fmt.Errorf("reading tensor %q of %q: %w", t.Name, g.path, err)
 	}
+	copy(dst, raw)
+	g.f.Release(raw)
 	return nil
 }
 

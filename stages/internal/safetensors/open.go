@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/so8t/so8t/stages/internal/mapped"
 )
 
 // Names of the files in a Hugging Face folder.
@@ -27,13 +29,13 @@ type Set struct {
 	infos    map[string]located
 	names    []string // sorted
 	metadata map[string]string
-	files    []*mapping
+	files    []*mapped.File
 	paths    []string
 }
 
 type located struct {
 	Info
-	file *mapping
+	file *mapped.File
 }
 
 // Open opens a .safetensors file, or a folder that holds model.safetensors or an index of
@@ -103,13 +105,13 @@ func (s *Set) addFolder(dir string) error {
 
 // addFile maps one file. With want, its tensors must be exactly those.
 func (s *Set) addFile(path string, want []string) error {
-	m, err := openMapping(path)
+	m, err := mapped.Open(path)
 	if err != nil {
 		return err
 	}
 	s.files = append(s.files, m)
 	s.paths = append(s.paths, path)
-	h, err := readHeader(m.file, m.size)
+	h, err := readHeader(m.Reader(), m.Size())
 	if err != nil {
 		return err
 	}
@@ -157,7 +159,7 @@ func (s *Set) Bytes(name string) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("reading tensor %q: no such tensor", name)
 	}
-	b, err := l.file.bytes(l.Offset, l.Size)
+	b, err := l.file.Bytes(l.Offset, l.Size)
 	if err != nil {
 		return nil, fmt.Errorf("reading tensor %q: %w", name, err)
 	}
@@ -185,10 +187,10 @@ func (s *Set) ReadFloats(name string, first int, dst []float32) error {
 		return fmt.Errorf("reading tensor %q: elements %d to %d of %d", name, first, first+len(dst), l.Len())
 	}
 	width := int64(l.DType.Bits() / 8)
-	raw, err := l.file.bytes(l.Offset+int64(first)*width, int64(len(dst))*width)
+	raw, err := l.file.Bytes(l.Offset+int64(first)*width, int64(len(dst))*width)
 	if err == nil {
 		err = decodeFloats(l.DType, raw, dst)
-		l.file.release(raw)
+		l.file.Release(raw)
 	}
 	if err != nil {
 		return fmt.Errorf("reading tensor %q: %w", name, err)
@@ -214,7 +216,7 @@ func (s *Set) Ints(name string) ([]int64, error) {
 func (s *Set) Close() error {
 	var first error
 	for _, f := range s.files {
-		if err := f.close(); err != nil && first == nil {
+		if err := f.Close(); err != nil && first == nil {
 			first = err
 		}
 	}
