@@ -115,6 +115,8 @@ func (s *schema) parseParts(raw rawSchema) error {
 // schemaCheck reports where a value does not fit a schema.
 type schemaCheck struct {
 	report *report
+	// mediaType is that of a stage's output, "" when it is not known; nil knows none.
+	mediaType func(stage, output string) string
 }
 
 // value checks v. at is the place of the key that holds v, what its dotted name.
@@ -132,7 +134,9 @@ func (c schemaCheck) value(v *Value, s *schema, at Pos, what string) {
 		for i, item := range v.Items {
 			c.value(item, s.items, item.Pos, fmt.Sprintf("%s[%d]", what, i))
 		}
-	case Output, Concat, Secret:
+	case Output:
+		c.media(v, s, what)
+	case Concat, Secret:
 		// Known when the stage that makes it is done.
 	default:
 		if c.enum(v, s, what) {

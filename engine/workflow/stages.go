@@ -275,7 +275,7 @@ func (d *document) readWith(s *Stage, n *Node, sc scope) {
 		n.With = d.value(e.value, sc, inParams|inMatrix|inStages)
 	}
 	if s.Spec != nil {
-		c := schemaCheck{report: d.report}
+		c := schemaCheck{report: d.report, mediaType: d.mediaType}
 		c.value(n.With, d.plugins[s.Uses].schema, s.Pos, "with")
 	}
 }

@@ -48,7 +48,7 @@ func (s *suite) content(name string) []byte {
 	switch {
 	case p.Format != "path" || p.Type != "string":
 		return nil
-	case name == "predictions" || p.MediaType == "application/x-ndjson":
+	case name == "predictions":
 		return predictions()
 	case p.MediaType == "" || strings.HasPrefix(p.MediaType, "text/"):
 		return text()

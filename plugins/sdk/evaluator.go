@@ -83,7 +83,7 @@ func (s evaluatorStage) Describe() plugins.Description {
 		Name: info.Name, Version: info.Version, Kind: plugins.KindEvaluator, Help: info.Help,
 		With: evaluatorSchema(info.Config),
 		Outputs: []plugins.Output{
-			{Name: "scores", Path: scoresPath, MediaType: "application/x-ndjson", Help: "one score per row", Optional: true},
+			{Name: "scores", Path: scoresPath, MediaType: "application/jsonl", Help: "one score per row", Optional: true},
 			{Name: "metrics", Path: metricsPath, MediaType: "application/json", Help: "the metrics as an object, for a report"},
 		},
 		Metrics: info.Metrics,
@@ -101,7 +101,7 @@ func evaluatorSchema(config any) json.RawMessage {
 	}
 	properties, _ := schema["properties"].(map[string]any)
 	properties[predictionsField] = map[string]any{
-		"type": "string", "format": "path", "x-so8t-media-type": "application/x-ndjson",
+		"type": "string", "format": "path", "x-so8t-media-type": "application/jsonl",
 		"description": "predictions of the eval stage: JSON lines",
 	}
 	required, _ := schema["required"].([]any)

@@ -76,7 +76,7 @@ func TestEvaluator_Describe(t *testing.T) {
 	d := newServed(evaluatorStage{length{}}, nil).Describe()
 	want := `{"additionalProperties":false,"properties":{` +
 		`"least":{"default":3,"description":"characters","minimum":0,"type":"integer"},` +
-		`"predictions":{"description":"predictions of the eval stage: JSON lines","format":"path","type":"string","x-so8t-media-type":"application/x-ndjson"}},` +
+		`"predictions":{"description":"predictions of the eval stage: JSON lines","format":"path","type":"string","x-so8t-media-type":"application/jsonl"}},` +
 		`"required":["predictions"],"type":"object"}`
 	if string(d.With) != want || d.Kind != plugins.KindEvaluator || d.BuildID == "" {
 		t.Errorf("described %+v\nschema %s", d, d.With)

@@ -22,7 +22,7 @@ type Stage struct{}
 // Config is its `with`.
 type Config struct {
 	Base    string `json:"base" format:"path" required:"true" help:"Hugging Face folder the adapter was trained on"`
-	Adapter string `json:"adapter" format:"path" required:"true" help:"adapter folder of the train stage"`
+	Adapter string `json:"adapter" format:"path" media:"application/vnd.so8t.adapter" required:"true" help:"adapter folder of the train stage"`
 	DType   string `json:"dtype" default:"auto" enum:"auto,float32,float16,bfloat16" help:"type of the written weights; auto: the base's"`
 	// Tolerance is relative to the range of the logits. Both sides compute in float32, in
 	// another order: 1e-4 is the rounding that this allows.

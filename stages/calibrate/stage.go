@@ -21,7 +21,7 @@ type Stage struct{}
 // Config is its `with`.
 type Config struct {
 	Model         string  `json:"model" format:"path" required:"true" help:"GGUF file or Hugging Face folder, as it will be served"`
-	Data          string  `json:"data" format:"path" required:"true" help:"calibration split, JSONL; no row of it was trained on"`
+	Data          string  `json:"data" format:"path" media:"application/jsonl" required:"true" help:"calibration split, JSONL; no row of it was trained on"`
 	Bins          int     `json:"bins" default:"15" min:"2" help:"bins of the reliability table"`
 	MaxFalseAllow float64 `json:"max_false_allow" default:"0.01" exmin:"0" max:"1" help:"share of rows not to be allowed that the threshold may let through"`
 	Resamples     int     `json:"resamples" default:"1000" min:"0" help:"of the bootstrap intervals; 0: none"`

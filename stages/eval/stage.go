@@ -21,10 +21,10 @@ type Stage struct{}
 // Config is its `with`.
 type Config struct {
 	Model       string `json:"model" format:"path" required:"true" help:"GGUF file or Hugging Face folder to measure"`
-	Data        string `json:"data" format:"path" required:"true" help:"test split, JSONL"`
+	Data        string `json:"data" format:"path" media:"application/jsonl" required:"true" help:"test split, JSONL"`
 	Train       string `json:"train" format:"path" help:"train split, for the n-gram and majority baselines"`
 	Base        string `json:"base" format:"path" help:"the model before training, to compare with"`
-	Adapter     string `json:"adapter" format:"path" help:"adapter on base; with it the model without its gates is measured too"`
+	Adapter     string `json:"adapter" format:"path" media:"application/vnd.so8t.adapter" help:"adapter on base; with it the model without its gates is measured too"`
 	Temperature string `json:"temperature" format:"path" help:"temperature.json of the calibrate stage; without it 1, and ALLOW from 0.5 on"`
 	Limit       int    `json:"limit" default:"0" min:"0" help:"only so many rows, evenly spread; 0: all"`
 	Bins        int    `json:"bins" default:"15" min:"2" help:"bins of the reliability table"`

@@ -21,7 +21,7 @@ type Stage struct{}
 
 // Config is its `with`.
 type Config struct {
-	GGUF     string `json:"gguf" format:"path" required:"true" help:"the model to serve"`
+	GGUF     string `json:"gguf" format:"path" media:"application/x-gguf" required:"true" help:"the model to serve"`
 	Name     string `json:"name" default:"so8t" help:"the model's name on the server"`
 	Required bool   `json:"required" default:"true" help:"false: without a server the stage is skipped instead of failing"`
 	NumCtx   int    `json:"num_ctx" default:"0" min:"0" help:"context in tokens; 0: the longest for which the short rotary factors hold"`

@@ -12,8 +12,8 @@ import (
 // Config is the stage's `with`. The defaults are those of the guide this project follows.
 type Config struct {
 	Base       string `json:"base" format:"path" required:"true" help:"Hugging Face folder of a Phi-3-architecture model"`
-	Dataset    string `json:"dataset" format:"path" required:"true" help:"JSONL of conversations to learn"`
-	Validation string `json:"validation" format:"path" help:"JSONL for the validation loss"`
+	Dataset    string `json:"dataset" format:"path" media:"application/jsonl" required:"true" help:"JSONL of conversations to learn"`
+	Validation string `json:"validation" format:"path" media:"application/jsonl" help:"JSONL for the validation loss"`
 
 	Batch        int     `json:"batch" default:"2" min:"1" help:"rows of a micro-batch, packed into one"`
 	Accumulation int     `json:"accumulation" default:"8" min:"1" help:"micro-batches of an optimiser step; the loss is normalised over all of them"`

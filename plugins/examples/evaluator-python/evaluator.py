@@ -2,7 +2,7 @@
 import json, os, threading
 from so8t_plugin import pb, rpc, serve
 SCHEMA = {"type": "object", "additionalProperties": False, "required": ["predictions"], "properties": {
-    "predictions": {"type": "string", "format": "path", "x-so8t-media-type": "application/x-ndjson"},
+    "predictions": {"type": "string", "format": "path", "x-so8t-media-type": "application/jsonl"},
     "word": {"type": "string", "default": "理由:", "description": "what a reason begins with"}}}
 stopping = threading.Event()
 class Evaluator(rpc.StageServicer):
@@ -10,7 +10,7 @@ class Evaluator(rpc.StageServicer):
         return pb.DescribeReply(
             name="reasoned", version="1", kind="evaluator", help="share of the tuned model's answers that give a reason",
             metrics=[pb.MetricSpec(name="reasoned_rate", better="higher")], **{"with": json.dumps(SCHEMA, ensure_ascii=False).encode()},
-            outputs=[pb.Output(name="scores", path="scores.jsonl", media_type="application/x-ndjson", optional=True),
+            outputs=[pb.Output(name="scores", path="scores.jsonl", media_type="application/jsonl", optional=True),
                      pb.Output(name="metrics", path="metrics.json", media_type="application/json")])
     def Check(self, request, context):
         return pb.CheckReply()  # that the file of predictions is there, so8t has looked
