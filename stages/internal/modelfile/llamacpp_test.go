@@ -104,10 +104,8 @@ func shaped(t testing.TB, hidden, intermediate, layers int, tied bool) Export {
 func (e Export) file(t testing.TB, mix string) string {
 	t.Helper()
 	var err error
-	if e.Mix.String() != mix {
-		if e.Mix, err = quant.ParseMix(mix); err != nil {
-			t.Fatal(err)
-		}
+	if e.Mix, err = quant.ParseMix(mix); err != nil {
+		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), mix+".gguf")
 	f, err := os.Create(path)

@@ -11,7 +11,7 @@ func encodeF16InGo(dst []byte, src []float32) {
 	}
 }
 
-func decodeF16(dst []float32, src []byte) {
+func decodeF16InGo(dst []float32, src []byte) {
 	for i := range dst {
 		dst[i] = widen(binary.LittleEndian.Uint16(src[2*i:]))
 	}
@@ -23,7 +23,7 @@ func encodeBF16(dst []byte, src []float32) {
 	}
 }
 
-func decodeBF16(dst []float32, src []byte) {
+func decodeBF16InGo(dst []float32, src []byte) {
 	for i := range dst {
 		dst[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(src[2*i:])) << 16)
 	}

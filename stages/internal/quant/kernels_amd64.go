@@ -28,17 +28,47 @@ func roundEvenAVX2(s *evenSearch, steps *column, codes *evenCodes)
 func encodeF16AVX2(dst *byte, src *float32, n int)
 
 //go:noescape
+func decodeF16AVX2(dst *float32, src *byte, n int)
+
+//go:noescape
+func decodeBF16AVX2(dst *float32, src *byte, n int)
+
+//go:noescape
 func q8BlockAVX2(dst *[q8Block]byte, src *[q8Block]float32) float32
 
 func encodeF16(dst []byte, src []float32) {
-	const step = 16
-	n := 0
-	if withAVX2 && len(src) >= step {
-		n = len(src) / step * step
+	n := whole(len(src), 16)
+	if n > 0 {
 		_ = dst[2*n-1]
 		encodeF16AVX2(&dst[0], &src[0], n)
 	}
 	encodeF16InGo(dst[2*n:], src[n:])
+}
+
+func decodeF16(dst []float32, src []byte) {
+	n := whole(len(dst), 8)
+	if n > 0 {
+		_ = src[2*n-1]
+		decodeF16AVX2(&dst[0], &src[0], n)
+	}
+	decodeF16InGo(dst[n:], src[2*n:])
+}
+
+func decodeBF16(dst []float32, src []byte) {
+	n := whole(len(dst), 8)
+	if n > 0 {
+		_ = src[2*n-1]
+		decodeBF16AVX2(&dst[0], &src[0], n)
+	}
+	decodeBF16InGo(dst[n:], src[2*n:])
+}
+
+// whole is how many of n elements AVX2 does, in steps of step.
+func whole(n, step int) int {
+	if !withAVX2 {
+		return 0
+	}
+	return n / step * step
 }
 
 func q8Codes(dst *[q8Block]byte, src *[q8Block]float32) float32 {

@@ -2,6 +2,7 @@ package quant
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math"
 	"testing"
 
@@ -37,6 +38,26 @@ func TestEncodeF16_KernelEqualsGo(t *testing.T) {
 		for i := range x {
 			if g, w := got[2*i:2*i+2], want[2*i:2*i+2]; !bytes.Equal(g, w) {
 				t.Fatalf("%v (%#08x): % x, want % x", x[i], math.Float32bits(x[i]), g, w)
+			}
+		}
+	}
+}
+
+// All float16 and bfloat16 numbers, and lengths that leave a rest.
+func TestDecodeHalves_KernelsEqualGo(t *testing.T) {
+	src := make([]byte, 2<<16)
+	for i := range 1 << 16 {
+		binary.LittleEndian.PutUint16(src[2*i:], uint16(i))
+	}
+	for name, f := range map[string][2]func([]float32, []byte){"F16": {decodeF16, decodeF16InGo}, "BF16": {decodeBF16, decodeBF16InGo}} {
+		for _, n := range []int{1 << 16, 7, 8, 9, 31} {
+			got, want := make([]float32, n), make([]float32, n)
+			f[0](got, src)
+			f[1](want, src)
+			for i := range got {
+				if g, w := math.Float32bits(got[i]), math.Float32bits(want[i]); g != w {
+					t.Fatalf("%s %#04x: %#08x, want %#08x", name, i, g, w)
+				}
 			}
 		}
 	}

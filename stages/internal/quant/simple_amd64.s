@@ -126,3 +126,52 @@ TEXT ·q8BlockAVX2(SB), NOSPLIT, $0-20
 	VMOVDQU Y0, (DI)
 	VZEROUPPER
 	RET
+
+// func decodeF16AVX2(dst *float32, src *byte, n int)
+//
+// n is a multiple of 8. Exponent and mantissa are moved to their places and multiplied by 2¹¹²,
+// which also makes subnormal numbers normal; what is infinite or no number gets its exponent back.
+TEXT ·decodeF16AVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ n+16(FP), CX
+	BROADCAST(0x00007fff, X8, Y8)
+	BROADCAST(0x77800000, X9, Y9) // 2¹¹²
+	BROADCAST(0x0f7fe000, X10, Y10) // the largest finite magnitude
+	BROADCAST(0x7f800000, X11, Y11)
+eight:
+	VPMOVZXWD (SI), Y0
+	VPAND Y8, Y0, Y1
+	VPXOR Y1, Y0, Y0
+	VPSLLD $16, Y0, Y0
+	VPSLLD $13, Y1, Y1
+	VPCMPGTD Y10, Y1, Y2
+	VPAND Y11, Y2, Y2
+	VMULPS Y9, Y1, Y1
+	VPOR Y2, Y0, Y0
+	VPOR Y1, Y0, Y0
+	VMOVDQU Y0, (DI)
+	ADDQ $16, SI
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JNZ eight
+	VZEROUPPER
+	RET
+
+// func decodeBF16AVX2(dst *float32, src *byte, n int)
+//
+// n is a multiple of 8.
+TEXT ·decodeBF16AVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ n+16(FP), CX
+eight:
+	VPMOVZXWD (SI), Y0
+	VPSLLD $16, Y0, Y0
+	VMOVDQU Y0, (DI)
+	ADDQ $16, SI
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JNZ eight
+	VZEROUPPER
+	RET

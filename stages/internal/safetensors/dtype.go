@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+
+	"github.com/so8t/so8t/stages/internal/quant"
 )
 
 // DType is an element type, spelt as in a file's header.
@@ -46,13 +48,9 @@ func decodeFloats(d DType, raw []byte, dst []float32) error {
 			dst[i] = float32(math.Float64frombits(le.Uint64(raw[8*i:])))
 		}
 	case F16:
-		for i := range dst {
-			dst[i] = HalfToFloat(le.Uint16(raw[2*i:]))
-		}
+		quant.F16.Decode(dst, raw)
 	case BF16:
-		for i := range dst {
-			dst[i] = math.Float32frombits(uint32(le.Uint16(raw[2*i:])) << 16)
-		}
+		quant.BF16.Decode(dst, raw)
 	case I8:
 		for i := range dst {
 			dst[i] = float32(int8(raw[i]))
