@@ -21,7 +21,7 @@ func main() {
 }
 
 func program() cli.Program {
-	p := cli.Program{Self: self(), Stages: stages.Builtin()}
+	p := cli.Program{Self: self(), Stages: stages.Builtin(), GPUs: stages.GPUs}
 	if workflows, err := fs.Sub(shipped, "workflows"); err == nil { // the name is good
 		p.Workflows = workflows
 	}

@@ -120,8 +120,7 @@ func (n *node) hostOptions(secrets map[string]string) host.Options {
 // problems lists what stands in the way of the stages that would run.
 func (p *planner) problems(decisions []decision) []StageProblem {
 	out := append(p.frozenProblems(decisions), p.publicationProblems()...)
-	var disk int64
-	var largest *node
+	out = append(out, p.deviceProblems(decisions)...)
 	free := freeMemory()
 	for _, n := range p.nodes {
 		if !p.mayRun(n, decisions[n.index]) {
@@ -132,21 +131,12 @@ func (p *planner) problems(decisions []decision) []StageProblem {
 			out = append(out, n.problem(problem))
 		}
 		out = append(out, p.inputProblems(n, decisions[n.index], report)...)
-		needs := max(report.Needs.Disk, n.resources.Disk)
-		if disk += needs; largest == nil || needs > max(p.reports[largest.instance].Needs.Disk, largest.resources.Disk) {
-			largest = n
-		}
 		if memory := max(report.Needs.Memory, n.resources.Memory); memory > free && free > 0 {
 			out = append(out, n.problem(plugins.Problem{Code: plugins.OutOfMemory,
 				Message: fmt.Sprintf("needs %s of memory, %s are free", byteText(memory), byteText(free))}))
 		}
 	}
-	if free := freeDisk(p.e.store.Dir()); largest != nil && free > 0 && disk > free {
-		out = append(out, largest.problem(plugins.Problem{Code: plugins.OutOfDisk,
-			Message: fmt.Sprintf("the run writes up to %s, %s are free in %s", byteText(disk), byteText(free), p.e.store.Dir()),
-			Hint:    "free some space, or set SO8T_STATE to a folder on another disk"}))
-	}
-	return out
+	return append(out, p.diskProblem(decisions)...)
 }
 
 // inputProblems are inputs that are not there, if the stage itself did not say so, and outputs

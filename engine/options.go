@@ -36,6 +36,8 @@ type Options struct {
 	Grace time.Duration
 	// Listener gets every event of a run; nil drops them.
 	Listener Listener
+	// GPUs lists the ids of the machine's GPUs, as CUDA_VISIBLE_DEVICES takes them; nil = none.
+	GPUs func() []string
 	// Getenv looks up the engine's environment; nil = that of the process.
 	Getenv func(string) string
 }

@@ -31,6 +31,8 @@ type run struct {
 	// again when it has ended.
 	stages []state.StageRecord
 
+	devices func() []string // of the engine, asked once
+
 	listen sync.Mutex // events go out one at a time
 }
 
@@ -86,7 +88,7 @@ func (e *Engine) newRun(plan *Plan, control *Control) *run {
 		control = NewControl()
 	}
 	return &run{
-		e: e, plan: plan, nodes: plan.nodes, control: control, started: e.now(),
+		e: e, plan: plan, nodes: plan.nodes, control: control, started: e.now(), devices: sync.OnceValue(e.devices),
 		results: make([]result, len(plan.nodes)), stages: make([]state.StageRecord, len(plan.nodes)),
 	}
 }

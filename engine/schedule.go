@@ -82,13 +82,16 @@ func (r *run) jobs() int {
 
 func newScheduler(r *run) *scheduler {
 	s := &scheduler{r: r, waiting: make([]int, len(r.nodes)), jobs: r.jobs(), instances: map[string]int{}}
-	s.free = resources{CPU: runtime.NumCPU(), GPU: 1, Memory: freeMemory(), Slots: map[string]int{}}
+	s.free = resources{CPU: runtime.NumCPU(), Memory: freeMemory(), Slots: map[string]int{}}
 	for _, slot := range r.plan.Workflow.Slots {
 		s.free.Slots[slot.Name] = slot.Count
 	}
 	for i, n := range r.nodes {
+		if n.gpus(r.plan.reports[n.instance]) > 0 {
+			s.free.GPU = max(s.free.GPU, len(r.devices()))
+		}
 		// What asks for more than there is runs alone.
-		s.free.CPU, s.free.GPU = max(s.free.CPU, n.resources.CPU), max(s.free.GPU, n.resources.GPU)
+		s.free.CPU, s.free.GPU = max(s.free.CPU, n.resources.CPU), max(s.free.GPU, n.gpus(r.plan.reports[n.instance]))
 		s.free.Memory = max(s.free.Memory, n.resources.Memory)
 		s.waiting[i] = len(n.needs)
 		if r.results[i].outcome != "" {
@@ -118,6 +121,8 @@ func (s *scheduler) next() *node {
 	return found
 }
 
+func (s *scheduler) gpus(n *node) int { return n.gpus(s.r.plan.reports[n.instance]) }
+
 func (s *scheduler) fits(n *node) bool {
 	if n.atOnce > 0 && s.instances[n.stage] >= n.atOnce {
 		return false
@@ -127,14 +132,14 @@ func (s *scheduler) fits(n *node) bool {
 			return false
 		}
 	}
-	return n.resources.CPU <= s.free.CPU && n.resources.GPU <= s.free.GPU && n.resources.Memory <= s.free.Memory
+	return n.resources.CPU <= s.free.CPU && s.gpus(n) <= s.free.GPU && n.resources.Memory <= s.free.Memory
 }
 
 // take counts n as running (sign 1) or ended (-1).
 func (s *scheduler) take(n *node, sign int) {
 	s.running += sign
 	s.free.CPU -= sign * n.resources.CPU
-	s.free.GPU -= sign * n.resources.GPU
+	s.free.GPU -= sign * s.gpus(n)
 	s.free.Memory -= int64(sign) * n.resources.Memory
 	s.instances[n.stage] += sign
 	for name, count := range n.resources.Slots {

@@ -124,7 +124,10 @@ stages:
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			h := open(t, project(t, "version: 1"+stages), func(o *engine.Options) { o.Jobs = 3 })
+			h := open(t, project(t, "version: 1"+stages), func(o *engine.Options) {
+				o.Jobs = 3
+				o.GPUs = func() []string { return []string{"of-the-limits"} }
+			})
 			v := h.runChanged(c.limit)
 			if v.State != "succeeded" || len(v.Stages) != 4 || v.Stages[1].Instance != "a[i=2]" {
 				t.Fatalf("%s: %s", v.State, outcomes(v))

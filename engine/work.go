@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"sync"
 	"time"
 
 	"github.com/so8t/so8t/plugins"
@@ -58,6 +57,8 @@ type work struct {
 	entry *state.CacheEntry
 	// number of the latest attempt in this run; 0 = none yet.
 	number int
+	// devices are the ids of the GPUs that are leased for the work.
+	devices []string
 }
 
 // prepare resolves with and computes the fingerprint, now that every input is there.
@@ -142,23 +143,16 @@ func (r *run) stopping(ctx context.Context) bool {
 
 // lock waits until nobody else works on the fingerprint.
 func (r *run) lock(ctx context.Context, w *work) (*state.FingerprintLock, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	over := make(chan struct{})
-	var watch sync.WaitGroup
-	watch.Go(func() {
-		select {
-		case <-r.control.stop:
-			cancel()
-		case <-over:
-		}
+	var lock *state.FingerprintLock
+	err := r.untilStopped(ctx, func(ctx context.Context) error {
+		var err error
+		lock, err = state.LockFingerprint(ctx, r.e.store.Dir(), w.identity.fingerprint, w.holder, func(h state.Holder) {
+			r.emit(Event{Kind: Warned, Stage: w.n.stage, Instance: w.n.instance,
+				Message: fmt.Sprintf("waits: %s works on the same (run %s)", h, h.Run)})
+		})
+		return err
 	})
-	defer watch.Wait()
-	defer close(over)
-	return state.LockFingerprint(ctx, r.e.store.Dir(), w.identity.fingerprint, w.holder, func(h state.Holder) {
-		r.emit(Event{Kind: Warned, Stage: w.n.stage, Instance: w.n.instance,
-			Message: fmt.Sprintf("waits: %s works on the same (run %s)", h, h.Run)})
-	})
+	return lock, err
 }
 
 // look reads what is known of the fingerprint, and says why the stage runs.
@@ -244,6 +238,14 @@ func (w *work) reuse(ctx context.Context) (result, error) {
 // tries makes attempts until one is the last.
 func (w *work) tries(ctx context.Context) (result, error) {
 	r := w.r
+	devices, err := w.lease(ctx)
+	if err != nil {
+		if r.stopping(ctx) {
+			return result{outcome: state.Pending}, nil
+		}
+		return result{}, fmt.Errorf("waiting for a GPU: %w", err)
+	}
+	defer devices.Release() // nobody waits for an error here: the locks die with the process anyway
 	w.record.Started = r.e.now()
 	for try := 1; ; try++ {
 		a := &attempt{work: w, number: w.number + 1, try: try}

@@ -13,3 +13,6 @@ type Probe = modeltool.Probe
 
 // Probes returns what `so8t doctor` looks for on behalf of the stages.
 func Probes() []Probe { return modeltool.Probes() }
+
+// GPUs lists the ids of the machine's GPUs, as CUDA_VISIBLE_DEVICES takes them.
+func GPUs() []string { return modeltool.GPUs() }

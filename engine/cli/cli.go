@@ -27,6 +27,8 @@ type Program struct {
 	Probes []Probe // what `doctor` looks for on behalf of the stages
 	// Workflows are the shipped workflows, NAME.yaml at the top: the templates of init.
 	Workflows fs.FS
+	// GPUs lists the ids of the machine's GPUs; nil = none.
+	GPUs func() []string
 }
 
 // Tool is a command below `so8t model`. Run gets the arguments after its name.
