@@ -107,6 +107,15 @@ func engineVerb(ctx context.Context, e *engine.Engine, verb string, control *eng
 	case "repair":
 		return &engine.Outcome{State: "succeeded"}, repair(ctx, e.StateDir())
 	}
+	if file, ok := strings.CutPrefix(verb, "import:"); ok {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		_, err = e.Import(ctx, f)
+		return &engine.Outcome{State: "succeeded"}, err
+	}
 	w, err := e.Load(ctx, "so8t.yaml", nil)
 	if err != nil {
 		return nil, err

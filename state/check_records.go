@@ -159,6 +159,9 @@ func (c *checker) runAttempts(ctx context.Context, run string, all *allRecords, 
 }
 
 func (c *checker) attempt(a Attempt, folder string, reusable bool) {
+	if a.OutputsLeftOut {
+		return
+	}
 	if a.Outcome == Succeeded {
 		if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
 			severity, repair := Damage, repairForget

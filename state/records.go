@@ -131,8 +131,10 @@ type Attempt struct {
 	Process     *ProcessRecord     `json:"process,omitempty"` // the plugin
 	Leftovers   []ProcessRecord    `json:"leftovers,omitempty"`
 	Checkpoints []CheckpointRecord `json:"checkpoints,omitempty"` // oldest first
-	PeakRSS     int64              `json:"peak_rss,omitempty"`    // bytes
-	CPUTime     time.Duration      `json:"cpu_time,omitempty"`    // nanoseconds
+	// OutputsLeftOut: the run was imported without the outputs of this attempt.
+	OutputsLeftOut bool          `json:"outputs_left_out,omitempty"`
+	PeakRSS        int64         `json:"peak_rss,omitempty"` // bytes
+	CPUTime        time.Duration `json:"cpu_time,omitempty"` // nanoseconds
 
 	BytesRead    int64 `json:"bytes_read,omitempty"`
 	BytesWritten int64 `json:"bytes_written,omitempty"`

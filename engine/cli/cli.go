@@ -104,7 +104,7 @@ its own, what is done is reused, and a run that was killed goes on where it was.
 		a.initCommand(), a.validateCommand(), a.planCommand(), a.runCommand(), a.resumeCommand(), a.rerunCommand(),
 		a.runsCommand(), a.statusCommand(), a.logsCommand(), a.explainCommand(), a.artifactsCommand(), a.diffCommand(), a.openCommand(),
 		a.metricsCommand(), a.graphCommand(), a.checkCommand(), a.pluginsCommand(), a.schemaCommand(),
-		a.cancelCommand(), a.gcCommand(), a.pinCommand(), a.doctorCommand(), a.versionCommand(), a.modelCommand(),
+		a.cancelCommand(), a.exportCommand(), a.importCommand(), a.gcCommand(), a.pinCommand(), a.doctorCommand(), a.versionCommand(), a.modelCommand(),
 	)
 	for _, c := range root.Commands() {
 		inheritArgs(c)

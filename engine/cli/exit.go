@@ -63,6 +63,7 @@ func exitCode(err error) int {
 	var noLocks *state.CannotLockError
 	var noPlace noPlaceError
 	var coded codedError
+	var archive *engine.ArchiveError
 	switch {
 	case errors.As(err, &coded):
 		return coded.code
@@ -77,7 +78,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &noLocks), errors.As(err, &noPlace):
 		return exitResource
-	case errors.As(err, &selection), errors.As(err, &changed), errors.As(err, &ambiguous),
+	case errors.As(err, &archive), errors.Is(err, state.ErrExists), errors.As(err, &selection), errors.As(err, &changed), errors.As(err, &ambiguous),
 		errors.Is(err, engine.ErrNoRun), errors.Is(err, engine.ErrNothingToResume), errors.Is(err, engine.ErrNoStage):
 		return exitUsage
 	}
