@@ -10,6 +10,7 @@ import (
 
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/compute"
+	"github.com/so8t/so8t/stages/internal/phi3"
 )
 
 // Check looks at the parameters and at the folder or the corpus.
@@ -78,7 +79,7 @@ func (k *checker) making(c Config) {
 	}
 	if arch != nil {
 		n := arch.Parameters()
-		k.report.Needs.Memory = arch.PlanPretraining(c.Tokens, false).Total() + 64<<20 // and code, heap, the corpus
+		k.report.Needs.Memory = pretraining(arch, c.Tokens) + 64<<20 // and code, heap, the corpus
 		k.report.Needs.Disk = 12*n*int64(c.Checkpoint.Keep+1) + 4*n + 1<<20
 	}
 }
@@ -97,4 +98,22 @@ func copied(dir string) (int64, error) {
 		}
 	}
 	return total, nil
+}
+
+// pretraining is the memory of training all weights on micro-batches of so many tokens; 0 when
+// the shape cannot be trained, which is reported elsewhere.
+func pretraining(arch *phi3.Config, tokens int) int64 {
+	dry := compute.OpenDry()
+	defer func() { _ = dry.Close() }()
+	var rows []int
+	for tokens > 0 {
+		n := min(tokens, arch.Longest())
+		rows = append(rows, n)
+		tokens -= n
+	}
+	p, err := arch.PlanPretraining(dry, rows)
+	if err != nil {
+		return 0
+	}
+	return p.Total()
 }

@@ -2,11 +2,13 @@ package train
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"slices"
 
 	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/stages/internal/compute"
 	"github.com/so8t/so8t/stages/internal/dataset"
 	"github.com/so8t/so8t/stages/internal/phi3"
 )
@@ -50,13 +52,30 @@ func (k *checker) needs(c Config, a phi3.AdapterOptions, m *phi3.Config, d data)
 	if d.longest > 0 {
 		longest = d.longest
 	}
-	plan := m.PlanTraining(phi3.Storage(c.Storage), m.NativeBytes(), a, c.Batch*longest, c.Recompute)
-	k.report.Needs.Memory = plan.Total() + room
+	p, err := plan(c, a, m, longest)
+	if err != nil {
+		return // reported: a length, a target or a layer that does not fit
+	}
+	k.report.Needs.Memory = p.Total() + room
 	// Value, two moments and the best of each parameter: in the checkpoints that are kept
 	// and in the one being written.
-	checkpoint := 4 * plan.Adapter
-	k.report.Needs.Disk = checkpoint*int64(c.Checkpoint.Keep+1) + plan.Adapter + 1<<20
+	checkpoint := 4 * p.Trained
+	k.report.Needs.Disk = checkpoint*int64(c.Checkpoint.Keep+1) + p.Trained + 1<<20
 	if c.Backend == "cuda" {
 		k.report.Needs.GPU = 1
 	}
+}
+
+// plan is the memory of a run whose micro-batches all hold rows of the longest length.
+func plan(c Config, a phi3.AdapterOptions, m *phi3.Config, longest int) (phi3.MemoryPlan, error) {
+	dry := compute.OpenDry()
+	defer func() { _ = dry.Close() }()
+	return m.PlanTraining(dry, phi3.Storage(c.Storage), m.NativeBytes(), a, slices.Repeat([]int{longest}, c.Batch), c.Recompute)
+}
+
+// describe is a plan in words.
+func describe(p phi3.MemoryPlan) string {
+	mb := func(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
+	return fmt.Sprintf("memory: at most %s; base %s, trained %s, gradients %s, optimiser %s, a micro-batch of the longest rows %s, copies for checkpoints %s",
+		mb(p.Total()), mb(p.Weights), mb(p.Trained), mb(p.Gradients), mb(p.Optimizer), mb(p.Activations), mb(p.Copies))
 }

@@ -112,6 +112,9 @@ func prepare(ctx context.Context, a *plugins.Attempt, c Config) (t *training, er
 		}
 		return t, err
 	}
+	if p, err := plan(c, c.adapter(from), t.folder.Config, t.data.longest); err == nil {
+		a.Log(describe(p))
+	}
 	t.run, err = t.newRun(ctx, a, c)
 	if err == nil {
 		i := t.be.Info()

@@ -29,6 +29,9 @@ func OpenWithin(name string, threads int, limit int64) (backend.Backend, error) 
 	return nil, plugins.Errorf(plugins.BadInput, "backend %q: want auto, cpu or cuda", name)
 }
 
+// OpenDry opens a backend that only counts what a plan would take.
+func OpenDry() backend.Backend { return cpu.OpenDry() }
+
 // Facts are a backend's facts: with any of them changed, the bits may differ.
 func Facts(i backend.Info) map[string]string {
 	return map[string]string{

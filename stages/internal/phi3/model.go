@@ -22,6 +22,7 @@ type Model struct {
 
 	recompute bool
 	seed      uint64
+	blank     bool // has no first values: see plan
 	adapter   AdapterOptions
 
 	base, lora, gates tensor.Params // what is trained, each in the order of the forward pass

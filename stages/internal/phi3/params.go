@@ -20,6 +20,7 @@ type TrainOptions struct {
 	// backward pass.
 	Recompute bool
 	Seed      uint64 // dropout, and the adapters' first values
+	blank     bool   // leave those out: for a plan
 }
 
 func (t TrainOptions) check(c *Config) error {
@@ -161,7 +162,7 @@ func NewBaseModel(be backend.Backend, w *Weights, t TrainOptions) (*Model, error
 }
 
 func newModel(be backend.Backend, c *Config, t TrainOptions) *Model {
-	m := &Model{Config: c, be: be, layers: make([]layer, c.Layers), rope: newRope(be, c, t.MaxLen), recompute: t.Recompute, seed: t.Seed}
+	m := &Model{Config: c, be: be, layers: make([]layer, c.Layers), rope: newRope(be, c, t.MaxLen), recompute: t.Recompute, seed: t.Seed, blank: t.blank}
 	for i := range m.layers {
 		m.layers[i].index = i
 		for _, module := range Modules {
@@ -228,6 +229,9 @@ func (m *Model) matrices(path string, rank, in int) (a, b []float32) {
 		}
 	}
 	rng := rand.New(rand.NewPCG(m.seed, nameHash(path)))
+	if m.blank {
+		return nil, nil
+	}
 	a = make([]float32, rank*in)
 	bound := 1 / math.Sqrt(float64(in))
 	for i := range a {

@@ -1,29 +1,31 @@
 package phi3
 
 import (
+	"slices"
+
+	"github.com/nlpodyssey/spago/ag"
+
 	"github.com/so8t/so8t/stages/internal/backend"
 	"github.com/so8t/so8t/stages/internal/so8t"
+	"github.com/so8t/so8t/stages/internal/tensor"
 )
 
-// MemoryPlan estimates what training takes, in bytes: what a stage asks for before it
-// starts. It counts what is large (weights, adapters, optimiser, activations, head
-// chunk) and leaves out what is not (tables, code).
+// MemoryPlan is what training or scoring takes, in bytes: what a stage asks for before it
+// starts.
 type MemoryPlan struct {
-	Weights     int64 // the base as stored
-	Adapter     int64 // trained parameters
+	Weights     int64 // the base as stored; none when all of it is trained
+	Trained     int64 // trained parameters
 	Gradients   int64
 	Optimizer   int64 // AdamW's two moments
-	Activations int64 // of one micro-batch, kept for the backward pass
-	Head        int64 // one chunk of logits and gradient in the cross-entropy
+	Activations int64 // of one micro-batch, forward and backward, with the chunk of logits, and tables
+	Copies      int64 // on the host: of a checkpoint on its way, and of the best so far
 }
 
 // Total is the sum.
-func (p MemoryPlan) Total() int64 {
-	return p.Weights + p.Adapter + p.Gradients + p.Optimizer + p.Activations + p.Head
-}
+func (p MemoryPlan) Total() int64 { return p.Weights + p.Buffers() + p.Copies }
 
-// headChunkRows is how many rows of logits exist at once in the cross-entropy.
-const headChunkRows = 256
+// Buffers is the part that a backend counts.
+func (p MemoryPlan) Buffers() int64 { return p.Trained + p.Gradients + p.Optimizer + p.Activations }
 
 // TrainedParameters counts adapters and gates; what does not resolve counts as nothing.
 func (c *Config) TrainedParameters(a AdapterOptions) (lora, gates int64) {
@@ -74,46 +76,102 @@ func (c *Config) NativeBytes() int {
 // FileBytes is the size of the model's tensors in a file of elements of width bytes.
 func (c *Config) FileBytes(width int) int64 { return c.Parameters() * int64(width) }
 
-// PlanTraining estimates the training of adapters on a frozen base with micro-batches of
-// tokens tokens.
-func (c *Config) PlanTraining(store Storage, native int, a AdapterOptions, tokens int, recompute bool) MemoryPlan {
-	lora, gates := c.TrainedParameters(a)
-	p := MemoryPlan{Weights: c.WeightBytes(store, native), Adapter: 4 * (lora + gates)}
-	p.Gradients, p.Optimizer = p.Adapter, 2*p.Adapter
-	p.Activations = c.activationBytes(a, tokens, recompute)
-	p.Head = 4 * int64(min(tokens, headChunkRows)) * int64(c.Vocab)
-	return p
+// PlanTraining is the training of adapters on a frozen base, with micro-batches of rows of
+// these lengths. It takes a step on dry, a backend that only counts.
+func (c *Config) PlanTraining(dry backend.Backend, store Storage, native int, a AdapterOptions, rows []int, recompute bool) (MemoryPlan, error) {
+	m, err := NewAdapterModel(dry, c.blank(store), TrainOptions{MaxLen: slices.Max(rows), Recompute: recompute, blank: true}, a)
+	if err != nil {
+		return MemoryPlan{}, err
+	}
+	defer m.Release()
+	p, err := m.plan(slices.Concat(m.lora, m.gates), rows)
+	p.Weights = c.WeightBytes(store, native)
+	return p, err
 }
 
-// PlanPretraining estimates the training of all weights.
-func (c *Config) PlanPretraining(tokens int, recompute bool) MemoryPlan {
-	n := c.Parameters()
-	p := MemoryPlan{Weights: 4 * n, Gradients: 4 * n, Optimizer: 8 * n}
-	p.Activations = c.activationBytes(AdapterOptions{}, tokens, recompute)
-	p.Head = 4*int64(min(tokens, headChunkRows))*int64(c.Vocab) + 4*int64(c.Vocab)*int64(c.Hidden)
-	return p
+// PlanPretraining is the training of all weights.
+func (c *Config) PlanPretraining(dry backend.Backend, rows []int) (MemoryPlan, error) {
+	m, err := NewBaseModel(dry, c.blank(StoreF32), TrainOptions{MaxLen: slices.Max(rows), blank: true})
+	if err != nil {
+		return MemoryPlan{}, err
+	}
+	defer m.Release()
+	return m.plan(m.base, rows)
 }
 
-// PlanScoring estimates Runner.Score and GenerateMany on weights of native bytes each.
-func (c *Config) PlanScoring(native int) MemoryPlan {
-	layer := c.activationBytes(AdapterOptions{}, scoreTokens, true) - 4*scoreTokens*int64(c.Layers*c.Hidden) // no layer's input is kept
-	return MemoryPlan{Weights: c.WeightBytes(StoreNative, native), Activations: layer, Head: 4 * headChunkRows * int64(c.Vocab)}
+// blank is a model's weights without their numbers.
+func (c *Config) blank(store Storage) *Weights {
+	kinds := map[Storage]backend.Kind{StoreBF16: backend.BFloat16, StoreInt8: backend.Int8, StoreNF4: backend.NF4}
+	plain := backend.Float32
+	if store == StoreBF16 || store == StoreNative && c.DType == "bfloat16" {
+		plain = backend.BFloat16
+	}
+	linear, ok := kinds[store]
+	if !ok {
+		linear = plain
+	}
+	w := &Weights{Config: c, Layers: make([]LayerWeights, c.Layers), Norm: make([]float32, c.Hidden)}
+	w.Embed = backend.WeightData{Kind: plain, Rows: c.Vocab, Cols: c.Hidden}
+	w.Head = w.Embed
+	for i := range w.Layers {
+		l := &w.Layers[i]
+		l.InputNorm, l.PostNorm = w.Norm, w.Norm
+		for _, module := range Modules {
+			out, in := c.ModuleShape(module)
+			*l.Module(module) = backend.WeightData{Kind: linear, Rows: out, Cols: in}
+		}
+	}
+	return w
 }
 
-// activationBytes follows block: what each operator keeps per token, in f32.
-func (c *Config) activationBytes(a AdapterOptions, tokens int, recompute bool) int64 {
-	layer := int64(6*c.Hidden + 2*c.QKVOut() + 2*c.AttnOut() + 3*c.Intermediate) // norms, sums, o, gate; qkv twice; gate_up, SwiGLU
-	if a.Dropout > 0 {
-		layer += int64(2*c.Hidden + c.AttnOut() + c.Intermediate) // dropped-out inputs
+// plan takes a step with every token a target, on the dry backend that the model is on.
+func (m *Model) plan(trained tensor.Params, rows []int) (MemoryPlan, error) {
+	p := MemoryPlan{}
+	for _, q := range trained {
+		n := q.Tensor().Size()
+		p.Trained += 4 * int64(n)
+		for range 2 {
+			defer m.be.Release(m.be.NewBuffer(n))
+		}
 	}
-	if len(a.Targets) > 0 {
-		layer += int64(len(Modules) * a.Rank)
+	p.Gradients, p.Optimizer, p.Copies = p.Trained, 2*p.Trained, 4*p.Trained
+	var b Batch
+	for i, n := range rows {
+		b.Packing.Segments = append(b.Packing.Segments, backend.Segment{Start: b.Packing.Rows, Len: n, ID: uint64(i)})
+		b.Packing.Rows += n
 	}
-	kept := int64(c.Layers) * layer
-	if recompute {
-		kept = int64(c.Layers*c.Hidden) + 2*layer // inputs of all layers, one layer and its gradients
+	b.Tokens, b.Targets = make([]int32, b.Packing.Rows), make([]int32, b.Packing.Rows)
+	sc := m.be.NewScope()
+	defer sc.End()
+	ce, pet, err := m.Losses(sc, b, Pass{CEScale: 1, PETScale: 1, Train: true})
+	if err != nil {
+		return p, err
 	}
-	return 4 * int64(tokens) * (kept + int64(3*c.Hidden))
+	if err := ag.Backward(ce, pet); err != nil {
+		return p, err
+	}
+	p.Activations = m.be.Counters().PeakBytes - p.Trained - p.Gradients - p.Optimizer
+	return p, nil
+}
+
+// PlanScoring is Runner.Score on weights of native bytes each: one full pass on a dry backend.
+func (c *Config) PlanScoring(dry backend.Backend, native int) (MemoryPlan, error) {
+	longest := min(c.Longest(), scoreTokens)
+	base, err := NewBase(dry, c.blank(StoreNative), longest)
+	if err != nil {
+		return MemoryPlan{}, err
+	}
+	defer base.Release()
+	r, err := NewRunner(base, nil)
+	if err != nil {
+		return MemoryPlan{}, err
+	}
+	defer r.Release()
+	question := Question{Prompt: make([]int32, max(1, longest-2)), Continuations: [][]int32{{0, 0}, {min(1, int32(c.Vocab-1)), 0}}}
+	if _, err := r.Score(slices.Repeat([]Question{question}, scoreTokens/longest), nil); err != nil {
+		return MemoryPlan{}, err
+	}
+	return MemoryPlan{Weights: c.WeightBytes(StoreNative, native), Activations: dry.Counters().PeakBytes}, nil
 }
 
 // KVCacheBytes is the f32 cache of one sequence.

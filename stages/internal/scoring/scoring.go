@@ -7,6 +7,7 @@ import (
 
 	"github.com/so8t/so8t/stages/internal/backend"
 	"github.com/so8t/so8t/stages/internal/chat"
+	"github.com/so8t/so8t/stages/internal/compute"
 	"github.com/so8t/so8t/stages/internal/dataset"
 	"github.com/so8t/so8t/stages/internal/modelfile"
 	"github.com/so8t/so8t/stages/internal/phi3"
@@ -60,7 +61,10 @@ func Memory(path string) (int64, error) {
 		return 0, err
 	}
 	defer m.Close()
-	return m.Config.PlanScoring(m.NativeBytes()).Total() + 64<<20, nil // and code, heap, the rows
+	dry := compute.OpenDry()
+	defer func() { _ = dry.Close() }()
+	p, err := m.Config.PlanScoring(dry, m.NativeBytes())
+	return p.Total() + 64<<20, err // and code, heap, the rows
 }
 
 // Close gives the model back.

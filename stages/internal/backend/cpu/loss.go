@@ -12,6 +12,7 @@ const (
 )
 
 func (m *machine[T]) CrossEntropy(a backend.CrossEntropyArgs) {
+	m.dryCrossEntropy(a)
 	m.run("cross-entropy", func() {
 		w := asWeight[T](a.W)
 		c := &crossEntropy[T]{m: m, w: w, h: data[T](a.H), gh: data[T](a.GH), gw: data[T](a.GW), gwBeta: T(a.GWBeta), scale: T(a.Scale)}
@@ -31,7 +32,7 @@ func (m *machine[T]) CrossEntropy(a backend.CrossEntropyArgs) {
 				rows = append(rows, i)
 			}
 		}
-		c.allocate(min(len(rows), max(chunkRows, chunkNumbers/w.rows)))
+		c.allocate(len(rows))
 		defer c.release()
 		var sum float64
 		for from := 0; from < len(rows); from += c.chunk {
@@ -63,8 +64,9 @@ type crossEntropy[T real] struct {
 	logits        *buffer[T] // [chunk, vocabulary]
 }
 
-func (c *crossEntropy[T]) allocate(chunk int) {
-	c.chunk = max(1, chunk)
+// allocate makes room to work on rows with a target.
+func (c *crossEntropy[T]) allocate(rows int) {
+	c.chunk = max(1, min(rows, max(chunkRows, chunkNumbers/c.w.rows)))
 	c.nll = make([]float64, c.chunk)
 	c.hidden = c.m.mem.take(c.chunk * c.w.cols)
 	c.logits = c.m.mem.take(c.chunk * c.w.rows)

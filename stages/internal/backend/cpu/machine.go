@@ -80,7 +80,7 @@ func (m *machine[T]) Close() error {
 func (m *machine[T]) run(name string, f func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.Err() != nil {
+	if m.Err() != nil || m.mem.dry {
 		return
 	}
 	defer func() {

@@ -24,6 +24,7 @@ func operand[T real](d []T, ld int, transposed bool) matrix[T] {
 }
 
 func (m *machine[T]) Linear(y, x backend.Buffer, w backend.Weight, rows int, beta float64) {
+	m.dryBlock(asWeight[T](w))
 	m.run("a linear layer", func() {
 		m.linear(data[T](y), data[T](x), asWeight[T](w), rows, T(beta))
 	})
@@ -36,6 +37,7 @@ func (m *machine[T]) linear(y, x []T, w *weight[T], rows int, beta T) {
 }
 
 func (m *machine[T]) LinearBack(gx, gy backend.Buffer, w backend.Weight, rows int, beta float64) {
+	m.dryBlock(asWeight[T](w))
 	m.run("a linear layer's input gradient", func() {
 		m.linearBack(data[T](gx), data[T](gy), asWeight[T](w), rows, T(beta))
 	})
@@ -54,13 +56,18 @@ func (m *machine[T]) eachBlock(w *weight[T], f func(block []T, from, to int)) {
 		f(w.full, 0, w.rows)
 		return
 	}
-	tmp := m.mem.take(min(w.rows, widenRows) * w.cols)
+	tmp := m.takeBlock(w)
 	defer m.mem.give(tmp)
 	for from := 0; from < w.rows; from += widenRows {
 		to := min(w.rows, from+widenRows)
 		m.split(to-from, 1, 16, func(i, j int) { w.widen(tmp.data[i*w.cols:j*w.cols], from+i, from+j) })
 		f(tmp.data, from, to)
 	}
+}
+
+// takeBlock is the scratch that rows of a stored weight are widened in.
+func (m *machine[T]) takeBlock(w *weight[T]) *buffer[T] {
+	return m.mem.take(min(w.rows, widenRows) * w.cols)
 }
 
 // product is one matrix product, split over columns or rows of C. Which one cannot change the bits: every element is one sum over k in

@@ -10,12 +10,21 @@ import (
 
 // buffer is memory of a size class, or a view (class -1).
 type buffer[T real] struct {
-	data  []T
+	data  []T // nil on a dry machine
+	n     int // numbers in use
 	class int
 	place int // in its scope's list
 }
 
-func (b *buffer[T]) Len() int { return len(b.data) }
+func (b *buffer[T]) Len() int { return b.n }
+
+// cut makes it n numbers long.
+func (b *buffer[T]) cut(n int) {
+	b.n = n
+	if b.data != nil {
+		b.data = b.data[:n]
+	}
+}
 
 type ints struct{ data []int32 }
 
@@ -25,6 +34,7 @@ func (i *ints) Len() int { return len(i.data) }
 type memory[T real] struct {
 	mu       sync.Mutex
 	free     map[int][]*buffer[T]
+	dry      bool  // count, but hold nothing
 	limit    int64 // of counters.Bytes; 0: none
 	full     func(wanted int64)
 	counters backend.Counters // Allocations, Bytes, PeakBytes are guarded by mu
@@ -46,11 +56,9 @@ func classOf(n int) int {
 func (m *memory[T]) take(n int) *buffer[T] {
 	class := classOf(n)
 	m.mu.Lock()
-	if list := m.free[class]; len(list) > 0 {
-		b := list[len(list)-1]
-		m.free[class] = list[:len(list)-1]
+	if b := m.reuse(class); b != nil {
 		m.mu.Unlock()
-		b.data = b.data[:n]
+		b.cut(n)
 		return b
 	}
 	var zero T
@@ -61,13 +69,30 @@ func (m *memory[T]) take(n int) *buffer[T] {
 	if m.limit > 0 && m.counters.Bytes+bytes > m.limit {
 		m.mu.Unlock()
 		m.full(bytes)
-		return &buffer[T]{data: make([]T, n), class: -1} // nothing will be written: no operation runs any more
+		return &buffer[T]{data: make([]T, n), n: n, class: -1} // nothing will be written: no operation runs any more
 	}
 	m.counters.Allocations++
 	m.counters.Bytes += bytes
 	m.counters.PeakBytes = max(m.counters.PeakBytes, m.counters.Bytes)
 	m.mu.Unlock()
-	return &buffer[T]{data: make([]T, class)[:n], class: class}
+	b := &buffer[T]{class: class}
+	if !m.dry {
+		b.data = make([]T, class)
+	}
+	b.cut(n)
+	return b
+}
+
+// reuse takes a free buffer of the class, or of one that is not much larger: batches of other
+// sizes than before then need little memory of their own. The caller holds mu.
+func (m *memory[T]) reuse(class int) *buffer[T] {
+	for c := class; c <= class+class/2; c = classOf(c + 1) {
+		if list := m.free[c]; len(list) > 0 {
+			m.free[c] = list[:len(list)-1]
+			return list[len(list)-1]
+		}
+	}
+	return nil
 }
 
 func size[T real](v T) int64 {
@@ -159,7 +184,11 @@ func (m *machine[T]) Release(v backend.Buffer) {
 }
 
 func (m *machine[T]) View(v backend.Buffer, off, n int) backend.Buffer {
-	return &buffer[T]{data: data[T](v)[off : off+n], class: -1}
+	b := &buffer[T]{n: n, class: -1}
+	if !m.mem.dry {
+		b.data = data[T](v)[off : off+n]
+	}
+	return b
 }
 
 func (m *machine[T]) Counters() backend.Counters {

@@ -1,0 +1,36 @@
+package cpu
+
+import "github.com/so8t/so8t/stages/internal/backend"
+
+// OpenDry makes a backend that computes nothing and holds nothing, but counts the memory that the float32 backend would take for the same
+// calls, its scratch included. A plan is a training step on it: the numbers are those of the code that allocates. Weights need no data.
+func OpenDry() backend.Backend {
+	m := newMachine[float32](1)
+	m.mem.dry = true
+	m.info = backend.Info{Name: "cpu-dry", Device: "none", BLAS: "none", Threads: 1, Bits: 32}
+	return m
+}
+
+// dryBlock counts the scratch of a product with a stored weight.
+func (m *machine[T]) dryBlock(w *weight[T]) {
+	if m.mem.dry && w.kind != backend.Float32 {
+		m.mem.give(m.takeBlock(w))
+	}
+}
+
+// dryCrossEntropy counts that of the loss.
+func (m *machine[T]) dryCrossEntropy(a backend.CrossEntropyArgs) {
+	if !m.mem.dry {
+		return
+	}
+	rows := 0
+	for _, t := range a.Targets.(*ints).data {
+		if t >= 0 {
+			rows++
+		}
+	}
+	c := &crossEntropy[T]{m: m, w: asWeight[T](a.W)}
+	c.allocate(rows)
+	m.dryBlock(c.w)
+	c.release()
+}
