@@ -25,6 +25,9 @@ type attempt struct {
 	resume *plugins.Checkpoint
 	// retry is how long to wait before the next try; 0 = there is none.
 	retry time.Duration
+	// outputs and the refusal of the gates, of an attempt that succeeded.
+	outputs map[string]state.OutputRecord
+	refused string
 
 	metrics *metricsFile
 	secrets map[string]string

@@ -24,6 +24,8 @@ func (p *planner) frozen(tx *state.Tx, n *node, id identity, selected bool) (dec
 		why = "frozen, and it has made nothing yet"
 	case damage != "":
 		why = "frozen, and " + damage
+	case n.refusal(entry.Metrics) != "":
+		why = "frozen, and " + refusedReason(n.refusal(entry.Metrics), entry)
 	}
 	if why != "" {
 		if !selected {

@@ -14,6 +14,8 @@ type verdict struct {
 	outcome state.Outcome
 	reason  string
 	cause   string
+	err     *state.ErrorRecord // of a failed one
+	said    string             // by an expression, of one that runs
 }
 
 // judge applies `when` to how the dependencies of n ended (rules 36 and 36a).
@@ -24,11 +26,9 @@ func (r *run) judge(n *node) verdict {
 		need, res := r.nodes[i], r.results[i]
 		switch res.outcome {
 		case state.Succeeded, state.Cached:
-		case state.Skipped:
-			absentOf = need.instance
 		default:
-			if res.outcome == state.Failed && need.continueOnError {
-				absentOf = need.instance // treated like a skipped one
+			if !need.broke(res.outcome) {
+				absentOf = need.instance
 				continue
 			}
 			failed = true
@@ -36,6 +36,9 @@ func (r *run) judge(n *node) verdict {
 				broken = res.cause
 			}
 		}
+	}
+	if n.condition != nil && (!failed || n.condition.AsksEnds) {
+		return r.answered(n)
 	}
 	switch n.when {
 	case whenAlways:

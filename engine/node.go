@@ -3,6 +3,7 @@ package engine
 import (
 	"time"
 
+	"github.com/so8t/so8t/engine/workflow"
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/plugins/host"
 )
@@ -23,7 +24,12 @@ type node struct {
 	// atOnce is how many instances of the stage may run at a time; 0 = any.
 	atOnce int
 
-	when            condition
+	when condition
+	// condition is the expression of `when`, or nil.
+	condition *workflow.Condition
+	gates     []*workflow.Condition
+	// place in the matrix, for what the two read.
+	place           workflow.Instance
 	continueOnError bool
 	timeout         time.Duration // 0 = none
 	retry           retryPolicy
@@ -42,7 +48,7 @@ type node struct {
 	col    int
 }
 
-// condition is the `when` of a stage.
+// condition is the `when` of a stage: one of these, or an expression.
 type condition string
 
 const (

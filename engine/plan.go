@@ -112,7 +112,7 @@ func newNode(w *Workflow, from *workflow.Node) (*node, error) {
 	}
 	n := &node{
 		stage: from.Stage, instance: from.ID, uses: from.Uses, plugin: p,
-		when: condition(from.When), continueOnError: from.ContinueOnError, timeout: from.Timeout,
+		when: condition(from.When), condition: from.Condition, gates: from.Gates, place: from.Matrix, continueOnError: from.ContinueOnError, timeout: from.Timeout,
 		priority: from.Priority, retry: retryOf(from.Retry), resources: resourcesOf(from.Resources),
 		secrets: from.Secrets, atOnce: from.Concurrency, frozen: from.Frozen, publish: publicationsOf(from.Publish),
 		file: from.Pos.File, line: from.Pos.Line, col: from.Pos.Col,

@@ -263,6 +263,14 @@ func (p *planner) decide(tx *state.Tx, n *node, id identity, decisions []decisio
 	if d, ok := p.byNeeds(n, decisions, selected); ok {
 		return d, nil
 	}
+	said := ""
+	if n.condition != nil && selected {
+		var d decision
+		var decided bool
+		if d, said, decided = p.byWhen(n, decisions); decided {
+			return d, nil
+		}
+	}
 	forced := selected && p.selection.forced(n)
 	if open := p.openOutcomes(n, decisions); len(open) > 0 && selected && !forced {
 		return decision{action: ActionRun, reason: waitsText(open)}, nil
@@ -273,7 +281,7 @@ func (p *planner) decide(tx *state.Tx, n *node, id identity, decisions []decisio
 			return decision{}, err
 		}
 		if found && p.damaged[n.instance] == "" {
-			return decision{action: ActionReuse, reason: "unchanged since run " + entry.Run, entry: entry}, nil
+			return n.judged(entry, selected, said), nil
 		}
 	}
 	if !selected {
@@ -286,12 +294,13 @@ func (p *planner) decide(tx *state.Tx, n *node, id identity, decisions []decisio
 	}
 	var err error
 	d.reason, err = p.reason(tx, n, id, d.changes, forced)
+	d.reason = and(d.reason, said)
 	return d, err
 }
 
 // openOutcomes are the stages of whose ends n is told, as facts, and that have yet to end.
 func (p *planner) openOutcomes(n *node, decisions []decision) []string {
-	if n.when != whenAlways {
+	if !n.asksEnds() {
 		return nil
 	}
 	var open []string
@@ -308,9 +317,9 @@ func (p *planner) byNeeds(n *node, decisions []decision, selected bool) (decisio
 	for _, i := range n.needs {
 		need, d := p.nodes[i], decisions[i]
 		switch {
-		case selected && d.action == ActionBlocked && n.when != whenAlways && n.when != whenFailure:
+		case selected && d.action == ActionBlocked && !n.asksEnds():
 			return decision{action: ActionBlocked, cause: d.cause, reason: "blocked by stage " + d.cause}, true
-		case selected && d.action == ActionSkip && !p.selection.selected(need) && n.when != whenAlways && n.when != whenFailure:
+		case selected && d.action == ActionSkip && !p.selection.selected(need) && !n.asksEnds():
 			return decision{action: ActionBlocked, cause: need.instance,
 				reason: fmt.Sprintf("needs stage %s, which is not selected and has nothing to reuse", need.instance)}, true
 		}

@@ -45,10 +45,12 @@ func (a *attempt) finish(ctx context.Context, res plugins.Result, err error) err
 	s.Outcome, s.Ended, s.Error = outcome, now, failure
 	switch outcome {
 	case state.Succeeded:
-		if s.Outputs, err = a.r.e.outputRecords(a.folder, sealed); err != nil {
+		if a.outputs, err = a.r.e.outputRecords(a.folder, sealed); err != nil {
 			return err
 		}
-		s.Metrics = res.Metrics
+		if s.Outputs, s.Metrics = a.outputs, res.Metrics; a.refused != "" {
+			a.refuse(s)
+		}
 	case state.Skipped:
 		s.Reason = res.Skipped
 	case state.Failed:
@@ -114,7 +116,7 @@ func (a *attempt) commit(ctx context.Context) error {
 func (a *attempt) cacheEntry(s state.StageRecord) state.CacheEntry {
 	return state.CacheEntry{
 		Fingerprint: a.identity.fingerprint, Run: a.r.id, Epoch: a.r.epoch, Instance: a.n.instance, Attempt: a.number,
-		Outputs: s.Outputs, Metrics: s.Metrics, Parts: a.identity.parts, Time: s.Ended,
+		Outputs: a.outputs, Metrics: s.Metrics, Parts: a.identity.parts, Time: s.Ended,
 	}
 }
 
@@ -141,8 +143,9 @@ func (a *attempt) seal(res plugins.Result) (*manifest.Manifest, error) {
 	if err := a.nameDurably(); err != nil {
 		return nil, fmt.Errorf("publishing outputs: %w", err)
 	}
+	a.refused = a.n.refusal(res.Metrics)
 	return m, writeResult(a.folder.result(), savedResult{
-		Fingerprint: a.identity.fingerprint, Parts: a.identity.parts, Metrics: res.Metrics,
+		Fingerprint: a.identity.fingerprint, Parts: a.identity.parts, Metrics: res.Metrics, Refused: a.refused,
 	})
 }
 
@@ -190,6 +193,7 @@ type savedResult struct {
 	Fingerprint string        `json:"fingerprint"`
 	Parts       []state.Part  `json:"parts"`
 	Metrics     state.Metrics `json:"metrics,omitempty"`
+	Refused     string        `json:"refused,omitempty"` // by the gates
 }
 
 // writeResult does not sync: a result that a power cut loses or tears is not read again, and the

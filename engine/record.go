@@ -75,7 +75,7 @@ func (r *run) plannedRecord(i int) state.StageRecord {
 	switch {
 	case d.action == ActionReuse:
 		r.setCached(&s, d.entry, d.identity.fingerprint)
-		r.results[i] = result{outcome: state.Cached, outputs: d.entry.Outputs}
+		r.results[i] = result{outcome: state.Cached, outputs: d.entry.Outputs, metrics: d.entry.Metrics}
 	case d.action == ActionSkip && n.when != whenFailure:
 		s.Outcome = state.Skipped
 		r.results[i] = result{outcome: state.Skipped}

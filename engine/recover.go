@@ -202,6 +202,13 @@ func (e *Engine) settle(tx *state.Tx, run state.Run, f remains, to state.RunStat
 		return err
 	}
 	stage.Metrics = f.result.Metrics
+	outputs := stage.Outputs
+	if f.result.Refused != "" {
+		a.Error = gateError(f.result.Refused)
+		if stage.Outcome, stage.Error, stage.Outputs = state.Failed, a.Error, nil; to == state.RunRunning {
+			stage.Outcome, stage.Ended, stage.Error = state.Pending, time.Time{}, nil
+		}
+	}
 	if err := tx.PutAttempt(a); err != nil {
 		return err
 	}
@@ -210,7 +217,7 @@ func (e *Engine) settle(tx *state.Tx, run state.Run, f remains, to state.RunStat
 	}
 	if err := tx.PutCache(state.CacheEntry{
 		Fingerprint: a.Fingerprint, Run: a.Run, Epoch: run.Epoch, Instance: a.Instance, Attempt: a.Number,
-		Outputs: stage.Outputs, Metrics: stage.Metrics, Parts: f.result.Parts, Time: a.Ended,
+		Outputs: outputs, Metrics: stage.Metrics, Parts: f.result.Parts, Time: a.Ended,
 	}); err != nil {
 		return err
 	}

@@ -30,6 +30,8 @@ type run struct {
 	// stages are the records by node; each belongs to the scheduler until the node starts, and
 	// again when it has ended.
 	stages []state.StageRecord
+	// said is what the expression in the `when` of each node that runs found.
+	said []string
 
 	devices func() []string // of the engine, asked once
 
@@ -40,6 +42,7 @@ type run struct {
 type result struct {
 	outcome state.Outcome
 	outputs map[string]state.OutputRecord
+	metrics state.Metrics
 	// cause is the instance at the root of a failure: itself, or the one that blocks it.
 	cause string
 }
@@ -89,7 +92,7 @@ func (e *Engine) newRun(plan *Plan, control *Control) *run {
 	}
 	return &run{
 		e: e, plan: plan, nodes: plan.nodes, control: control, started: e.now(), devices: sync.OnceValue(e.devices),
-		results: make([]result, len(plan.nodes)), stages: make([]state.StageRecord, len(plan.nodes)),
+		results: make([]result, len(plan.nodes)), said: make([]string, len(plan.nodes)), stages: make([]state.StageRecord, len(plan.nodes)),
 	}
 }
 

@@ -97,7 +97,7 @@ func newScheduler(r *run) *scheduler {
 		if r.results[i].outcome != "" {
 			s.settled = append(s.settled, i)
 		} else if len(n.needs) == 0 {
-			s.ready.push(readyItem{n.priority, i})
+			s.consider(n)
 		}
 	}
 	return s
@@ -155,12 +155,19 @@ func (s *scheduler) end(ctx context.Context, f finished) error {
 		return nil // of an interrupted run; its readers stay pending
 	}
 	n := s.r.nodes[f.index]
-	if f.result.outcome == state.Failed && !n.continueOnError && !s.r.e.opts.KeepGoing && s.failed == "" {
-		s.failed = n.instance
-		s.dropReady()
+	if f.result.outcome == state.Failed {
+		s.fail(n)
 	}
 	s.settled = append(s.settled, f.index)
 	return s.spread(ctx)
+}
+
+// fail ends what is ready, unless the failure of n is forgiven.
+func (s *scheduler) fail(n *node) {
+	if !n.continueOnError && !s.r.e.opts.KeepGoing && s.failed == "" {
+		s.failed = n.instance
+		s.dropReady()
+	}
 }
 
 // forget lets go of what only the work on a node needed: a run of thousands of stages keeps of each
@@ -176,7 +183,7 @@ func (s *scheduler) dropReady() {
 	var keep []readyItem
 	for s.ready.len() > 0 {
 		item := s.ready.pop()
-		if n := s.r.nodes[item.index]; n.when == whenAlways || n.when == whenFailure {
+		if n := s.r.nodes[item.index]; n.asksEnds() {
 			keep = append(keep, item)
 			continue
 		}
@@ -220,11 +227,17 @@ func (s *scheduler) consider(n *node) {
 	switch {
 	case v.outcome != "":
 		s.r.results[n.index] = result{outcome: v.outcome, cause: v.cause}
-		s.r.stages[n.index].Reason, s.r.stages[n.index].Cause = v.reason, v.cause
+		s.r.stages[n.index].Reason, s.r.stages[n.index].Error = v.reason, v.err
 		s.settled = append(s.settled, n.index)
-	case s.failed != "" && n.when != whenAlways && n.when != whenFailure:
+		if v.outcome == state.Failed {
+			s.fail(n)
+			return
+		}
+		s.r.stages[n.index].Cause = v.cause
+	case s.failed != "" && !n.asksEnds():
 		s.cancel(n.index)
 	default:
+		s.r.said[n.index] = v.said
 		s.ready.push(readyItem{n.priority, n.index})
 	}
 }

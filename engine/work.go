@@ -55,6 +55,8 @@ type work struct {
 	holder   state.Holder
 	// entry is what can be reused after all.
 	entry *state.CacheEntry
+	// refusal by the gates of the entry.
+	refusal string
 	// number of the latest attempt in this run; 0 = none yet.
 	number int
 	// devices are the ids of the GPUs that are leased for the work.
@@ -94,7 +96,7 @@ const outcomeFact = "outcome."
 // addOutcomes adds those facts: "failed: out of memory", "skipped: no server", "blocked: train".
 // True when the stage is one that is told.
 func (w *work) addOutcomes() bool {
-	if w.n.when == "" || w.n.when == whenSuccess {
+	if !w.n.asksEnds() {
 		return false
 	}
 	facts := maps.Clone(w.facts)
@@ -193,14 +195,23 @@ func (w *work) look(ctx context.Context) error {
 		w.record.Reason = fmt.Sprintf("its outputs in run %s: %v", entry.Run, err)
 		return nil
 	}
-	w.entry = &entry
+	refusal, again := w.refuseEntry(entry)
+	if again {
+		w.record.Reason = refusedReason(refusal, entry)
+		return nil
+	}
+	w.entry, w.refusal = &entry, refusal
 	return nil
 }
 
 // reuseOrTry ends the node as cached, or makes attempts.
 func (w *work) reuseOrTry(ctx context.Context) (result, error) {
 	if w.entry == nil {
+		w.record.Reason = and(w.record.Reason, w.r.said[w.n.index])
 		return w.tries(ctx)
+	}
+	if w.refusal != "" {
+		return w.refused(ctx)
 	}
 	before := *w.record
 	res, err := w.reuse(ctx)
@@ -215,9 +226,17 @@ func (w *work) reuseOrTry(ctx context.Context) (result, error) {
 // reuse ends the node as cached.
 func (w *work) reuse(ctx context.Context) (result, error) {
 	r := w.r
-	w.record.Reason, w.record.Changes = "unchanged since run "+w.entry.Run, nil
+	w.record.Reason, w.record.Changes = and("unchanged since run "+w.entry.Run, r.said[w.n.index]), nil
 	r.setCached(w.record, *w.entry, w.identity.fingerprint)
 	w.record.Facts = w.facts
+	if err := r.putEnded(ctx, w); err != nil {
+		return result{}, err
+	}
+	return result{outcome: state.Cached, outputs: w.entry.Outputs, metrics: w.entry.Metrics}, nil
+}
+
+// putEnded stores the end of a node that made no attempt.
+func (r *run) putEnded(ctx context.Context, w *work) error {
 	event := r.ended(w.n.index, *w.record, 0)
 	err := r.update(ctx, func(tx *state.Tx) error {
 		if err := tx.PutStage(*w.record); err != nil {
@@ -228,11 +247,10 @@ func (w *work) reuse(ctx context.Context) (result, error) {
 		}
 		return r.event(tx, event)
 	})
-	if err != nil {
-		return result{}, err
+	if err == nil {
+		r.emit(event)
 	}
-	r.emit(event)
-	return result{outcome: state.Cached, outputs: w.entry.Outputs}, nil
+	return err
 }
 
 // tries makes attempts until one is the last.
@@ -264,7 +282,7 @@ func (w *work) tries(ctx context.Context) (result, error) {
 
 // result is how the node's record says that it ended.
 func (w *work) result() result {
-	res := result{outcome: w.record.Outcome, outputs: w.record.Outputs}
+	res := result{outcome: w.record.Outcome, outputs: w.record.Outputs, metrics: w.record.Metrics}
 	if res.outcome == state.Failed {
 		res.cause = w.n.instance
 	}

@@ -46,6 +46,8 @@ type Reading struct {
 	Name  string // of a parameter, axis or metric
 	// Collected: of several instances, so a list.
 	Collected bool
+	// Optional: the condition says what it does without it, by ?? or by comparing it with nil.
+	Optional bool
 
 	param any
 }
@@ -58,7 +60,8 @@ type Found struct {
 
 // Finder gives what a condition reads: a bool for success and failure, a string for an outcome, a
 // float64 for a metric, nil for one that there is none of, and lists of those ([]string,
-// []float64) for what is collected. An error ends the evaluation, which returns it.
+// []float64) for what is collected. An error ends the evaluation, which returns it; so does a
+// metric that there is none of, unless it is Optional.
 type Finder func(Reading) (any, error)
 
 // lookup answers with the value number i.
@@ -116,7 +119,11 @@ func (r Reading) find(instance Instance, find Finder) (any, error) {
 		}
 		return nil, nil
 	}
-	return find(r)
+	v, err := find(r)
+	if err == nil && v == nil && !r.Optional {
+		err = fmt.Errorf("%s was not reported", r.Text)
+	}
+	return v, err
 }
 
 // conditionValue is a scalar as expressions have it.

@@ -119,11 +119,12 @@ type conditionReader struct {
 	what  string // when or gate, for messages
 	gate  bool
 
-	c      *Condition
-	index  map[string]int    // of a reading, by its text
-	made   map[ast.Node]bool // calls put in place of names; true for outcomes
-	visits int
-	failed bool
+	c       *Condition
+	index   map[string]int    // of a reading, by its text, and ? for an optional one
+	made    map[ast.Node]bool // calls put in place of names; true for outcomes
+	visits  int
+	failed  bool
+	guarded int // how many ?? and comparisons with nil are around
 }
 
 func (r *conditionReader) read() (c *Condition) {
@@ -217,10 +218,14 @@ func (r *conditionReader) readsList() bool {
 
 // put replaces a node by the call that gives the value of a reading.
 func (r *conditionReader) put(at *ast.Node, typ string, read Reading) {
-	i, known := r.index[read.Text]
+	key := read.Text
+	if read.Optional = r.guarded > 0; read.Optional {
+		key += "?"
+	}
+	i, known := r.index[key]
 	if !known {
 		i = len(r.c.reads)
-		r.index[read.Text] = i
+		r.index[key] = i
 		r.c.reads = append(r.c.reads, read)
 	}
 	callee, number, given := &ast.IdentifierNode{Value: typ}, &ast.IntegerNode{Value: i}, &ast.IdentifierNode{Value: lookupName}

@@ -192,6 +192,8 @@ func TestConditionAbsentMetric(t *testing.T) {
 		"stages.a.metrics.loss < 2":          "error",
 		"(stages.a.metrics.loss ?? 0) < 2":   "true",
 		"stages.a.metrics.loss == nil":       "true",
+		"stages.a.metrics.loss != 2":         "error",
+		"nil != stages.a.metrics.loss":       "false",
 		"abs(stages.a.metrics.loss) < 1":     "error",
 		"min(stages.a.metrics.loss, 1) == 1": "error",
 	} {

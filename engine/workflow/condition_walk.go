@@ -121,11 +121,14 @@ func (r *conditionReader) binary(n *ast.BinaryNode) {
 	if n.Operator == "-" && r.dashed(n) {
 		return
 	}
-	r.walk(&n.Left)
+	_, leftNil := n.Left.(*ast.NilNode)
+	_, rightNil := n.Right.(*ast.NilNode)
+	equality := n.Operator == "==" || n.Operator == "!="
+	r.guardedWalk(&n.Left, n.Operator == "??" || equality && rightNil)
 	if n.Operator == "-" && len(r.d.report.problems) > before && isNameNode(n.Right) {
 		return // params.my-name is one mistake
 	}
-	r.walk(&n.Right)
+	r.guardedWalk(&n.Right, equality && leftNil)
 	switch n.Operator {
 	case "matches":
 		r.pattern(n)
@@ -146,6 +149,15 @@ func (r *conditionReader) binary(n *ast.BinaryNode) {
 			}
 		}
 	}
+}
+
+// guardedWalk walks what the expression says a way without of.
+func (r *conditionReader) guardedWalk(at *ast.Node, guarded bool) {
+	if guarded {
+		r.guarded++
+		defer func() { r.guarded-- }()
+	}
+	r.walk(at)
 }
 
 // pattern: one that is known now, so that how long it takes is known too.
