@@ -1,5 +1,6 @@
 // Package gguf is the stage that turns a Hugging Face folder into one GGUF file of one type,
-// for llama.cpp and Ollama, and reads it back to see that it holds the model.
+// for llama.cpp and Ollama, reads it back to see that it holds the model, and, given held-out text,
+// that it predicts what the unquantised model does.
 package gguf
 
 import (
@@ -9,20 +10,13 @@ import (
 	"path/filepath"
 
 	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/stages/internal/compute"
 	"github.com/so8t/so8t/stages/internal/jsonfile"
 	"github.com/so8t/so8t/stages/internal/modelfile"
-	"github.com/so8t/so8t/stages/internal/quant"
 )
 
 // Stage is the stage.
 type Stage struct{}
-
-// Config is its `with`.
-type Config struct {
-	Model string `json:"model" format:"path" required:"true" help:"Hugging Face folder"`
-	Type  string `json:"type" default:"F16" enum:"F32,F16,BF16,Q8_0,Q6_K,Q5_K_M,Q5_K_S,Q5_1,Q5_0,Q4_K_M,Q4_K_S,Q4_1,Q4_0,Q3_K_M,Q3_K_S" help:"type of the matrices; norms stay F32"`
-	Name  string `json:"name" default:"so8t" help:"general.name in the file; must not hold phi3 or phi-3"`
-}
 
 // fileName of the output: what people download should say what it is.
 const fileName = "model.gguf"
@@ -30,7 +24,7 @@ const fileName = "model.gguf"
 // Describe says what the stage is.
 func (Stage) Describe() plugins.Description {
 	return plugins.Description{
-		Name: "gguf", Version: "1", Revision: 2, Kind: plugins.KindStage,
+		Name: "gguf", Version: "1", Revision: 3, Kind: plugins.KindStage,
 		Help: "writes a GGUF file for llama.cpp and Ollama, and reads it back",
 		With: plugins.SchemaOf(Config{}),
 		Outputs: []plugins.Output{
@@ -42,6 +36,10 @@ func (Stage) Describe() plugins.Description {
 			{Name: "tensors", Help: "tensors in the file"},
 			{Name: "weight_error", Help: "relative root mean square of what the type changed in the matrices", Better: "lower"},
 			{Name: "bits_per_weight", Help: "file size in bits over the number of weights", Better: "lower"},
+			{Name: "kl", Help: "mean KL from the unquantised model on held-out text, nats", Better: "lower"},
+			{Name: "max_kl", Help: "the largest kl that passes"},
+			{Name: "same_top", Help: "share of held-out positions where both find the same token most probable", Better: "higher"},
+			{Name: "perplexity_ratio", Help: "held-out perplexity over the unquantised model's", Better: "lower"},
 		},
 	}
 }
@@ -54,13 +52,12 @@ func (Stage) Check(_ context.Context, req plugins.CheckRequest) (plugins.CheckRe
 		report.Problems = append(report.Problems, plugins.InputProblem("", err))
 		return report, nil
 	}
-	mix, err := quant.ParseMix(c.Type)
-	if err == nil {
-		err = modelfile.CheckName(c.Name)
-	}
-	if err != nil {
-		report.Problems = append(report.Problems, plugins.Problem{Field: "name", Code: plugins.BadInput, Message: err.Error()})
+	if p := c.check(); p != nil {
+		report.Problems = append(report.Problems, *p)
 		return report, nil
+	}
+	if c.HeldOut != "" {
+		compute.Check(&report, c.Backend, c.Threads)
 	}
 	if c.Model == "" {
 		return report, nil
@@ -71,21 +68,25 @@ func (Stage) Check(_ context.Context, req plugins.CheckRequest) (plugins.CheckRe
 		return report, nil
 	}
 	defer m.Close()
+	mix, _ := c.mix()  // checked
 	const widest = 256 // a block of any type
 	report.Needs.Disk = int64(mix.Base().Bytes(widest)) * m.Config.Parameters() / widest
-	return report, nil
+	if c.HeldOut != "" {
+		report.Needs.Memory, err = gateMemory(m)
+	}
+	return report, err
 }
 
-// Run writes and verifies.
+// Run writes, verifies and compares.
 func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error) {
 	var c Config
 	if err := plugins.DecodeWith(a.With, &c); err != nil {
 		return plugins.Result{}, err
 	}
-	mix, err := quant.ParseMix(c.Type)
-	if err != nil {
-		return plugins.Result{}, plugins.Errorf(plugins.BadInput, "%w", err)
+	if p := c.check(); p != nil {
+		return plugins.Result{}, plugins.Errorf(plugins.BadInput, "%s: %s", p.Field, p.Message)
 	}
+	mix, _ := c.mix() // checked
 	m, err := modelfile.Open(c.Model)
 	if err != nil {
 		return plugins.Result{}, plugins.Errorf(plugins.BadInput, "%w", err)
@@ -100,13 +101,24 @@ func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error
 	if err != nil {
 		return plugins.Result{}, err
 	}
+	values := map[string]float64{
+		"bytes": float64(report.Bytes), "tensors": float64(len(report.Tensors)),
+		"weight_error": report.WeightError, "bits_per_weight": report.BitsPerWeight,
+	}
+	if c.HeldOut != "" {
+		d, err := c.gate(ctx, a, path, m)
+		if d != nil {
+			report.Divergence = d
+			values["kl"], values["max_kl"], values["same_top"], values["perplexity_ratio"] = d.MeanKL, d.Limit, d.SameTop, d.PerplexityRatio
+		}
+		if err != nil {
+			return plugins.Result{Metrics: values}, err
+		}
+	}
 	if err := jsonfile.Write(filepath.Join(a.OutputDir, "gguf_report.json"), report); err != nil {
 		return plugins.Result{}, err
 	}
-	return plugins.Result{Metrics: map[string]float64{
-		"bytes": float64(report.Bytes), "tensors": float64(len(report.Tensors)),
-		"weight_error": report.WeightError, "bits_per_weight": report.BitsPerWeight,
-	}}, nil
+	return plugins.Result{Metrics: values}, nil
 }
 
 func writeFile(ctx context.Context, a *plugins.Attempt, path string, e modelfile.Export) (err error) {

@@ -16,12 +16,14 @@ import (
 
 // Report is gguf_report.json.
 type Report struct {
-	Type          string         `json:"type"`
-	Bytes         int64          `json:"bytes"`
-	Parameters    int64          `json:"parameters"`
-	BitsPerWeight float64        `json:"bits_per_weight"`
-	WeightError   float64        `json:"weight_error"`
-	Tensors       []TensorReport `json:"tensors"`
+	Type          string  `json:"type"`
+	Bytes         int64   `json:"bytes"`
+	Parameters    int64   `json:"parameters"`
+	BitsPerWeight float64 `json:"bits_per_weight"`
+	WeightError   float64 `json:"weight_error"`
+	// Divergence is that from the unquantised model, when there was held-out text.
+	Divergence *Divergence    `json:"divergence,omitempty"`
+	Tensors    []TensorReport `json:"tensors"`
 }
 
 // TensorReport is one tensor; Error is relative root mean square against the float32 source.

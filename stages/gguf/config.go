@@ -1,0 +1,65 @@
+package gguf
+
+import (
+	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/stages/internal/modelfile"
+	"github.com/so8t/so8t/stages/internal/quant"
+)
+
+// Config is the stage's `with`.
+type Config struct {
+	Model string `json:"model" format:"path" required:"true" help:"Hugging Face folder"`
+	Type  string `json:"type" default:"F16" enum:"F32,F16,BF16,Q8_0,Q6_K,Q5_K_M,Q5_K_S,Q5_1,Q5_0,Q4_K_M,Q4_K_S,Q4_1,Q4_0,Q3_K_M,Q3_K_S" help:"type of the matrices; norms stay F32"`
+	Name  string `json:"name" default:"so8t" help:"general.name in the file; must not hold phi3 or phi-3"`
+
+	OutputType    string `json:"output_type" default:"" help:"type of output.weight, or of the embedding that takes its place; none: as type says"`
+	EmbeddingType string `json:"embedding_type" default:"" help:"type of token_embd.weight; none: as type says"`
+
+	HeldOut       string  `json:"heldout" format:"path" help:"text, or rows of a dataset (.jsonl), on which the file's predictions must be those of the unquantised model; none: not compared"`
+	HeldOutTokens int     `json:"heldout_tokens" default:"0" min:"0" help:"at most so many of its tokens; 0: 8192, or 1024 from a billion parameters on"`
+	MaxKL         float64 `json:"max_kl" default:"0" min:"0" help:"largest mean KL from the unquantised model, in nats; 0: by type and size, 1e-2 for Q4_K_M (6e-2 from a billion parameters on)"`
+	Base          string  `json:"base" format:"path" help:"with adapter: what model was baked of, to compare with instead of model"`
+	Adapter       string  `json:"adapter" format:"path" help:"the adapter that was baked into base"`
+	Backend       string  `json:"backend" default:"auto" enum:"auto,cpu,cuda" help:"what computes the comparison"`
+	Threads       int     `json:"threads" default:"0" min:"0" help:"0: one for each core"`
+}
+
+// mix is the type of every matrix.
+func (c Config) mix() (quant.Mix, *plugins.Problem) {
+	mix, err := quant.ParseMix(c.Type)
+	if err != nil {
+		return mix, problem("type", err.Error())
+	}
+	for _, o := range []struct {
+		field, name string
+		with        func(quant.Mix, quant.Type) quant.Mix
+	}{{"output_type", c.OutputType, quant.Mix.WithOutput}, {"embedding_type", c.EmbeddingType, quant.Mix.WithEmbedding}} {
+		if o.name == "" {
+			continue
+		}
+		t, err := quant.Parse(o.name)
+		if err != nil {
+			return mix, problem(o.field, err.Error())
+		}
+		mix = o.with(mix, t)
+	}
+	return mix, nil
+}
+
+// check is what can be told without looking at a file.
+func (c Config) check() *plugins.Problem {
+	if _, p := c.mix(); p != nil {
+		return p
+	}
+	if err := modelfile.CheckName(c.Name); err != nil {
+		return problem("name", err.Error())
+	}
+	if (c.Base == "") != (c.Adapter == "") {
+		return problem("adapter", "base and adapter go together")
+	}
+	return nil
+}
+
+func problem(field, message string) *plugins.Problem {
+	return &plugins.Problem{Field: field, Code: plugins.BadInput, Message: message}
+}

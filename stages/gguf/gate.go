@@ -1,0 +1,178 @@
+package gguf
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/stages/internal/chat"
+	"github.com/so8t/so8t/stages/internal/compute"
+	"github.com/so8t/so8t/stages/internal/dataset"
+	"github.com/so8t/so8t/stages/internal/divergence"
+	"github.com/so8t/so8t/stages/internal/modelfile"
+	"github.com/so8t/so8t/stages/internal/phi3"
+	"github.com/so8t/so8t/stages/internal/so8t"
+)
+
+// large is the number of parameters from which on a model is slow to run and its limits are wider:
+// the published ones of large models.
+const large = 1_000_000_000
+
+// limits of the mean KL in nats, by type: of small models, whose predictions are measured whole,
+// and of large ones.
+var limits = map[string][2]float64{
+	"F32": {1e-5, 1e-5}, "F16": {1e-5, 1e-4}, "BF16": {5e-5, 5e-4}, "Q8_0": {5e-4, 5e-3}, "Q6_K": {2e-3, 1.2e-2},
+	"Q5_K_M": {4e-3, 2.4e-2}, "Q5_K_S": {6e-3, 3e-2}, "Q5_1": {6e-3, 3e-2}, "Q5_0": {8e-3, 4e-2},
+	"Q4_K_M": {1e-2, 6e-2}, "Q4_K_S": {1.5e-2, 8e-2}, "Q4_1": {3e-2, 0.15}, "Q4_0": {3e-2, 0.15},
+	"Q3_K_M": {6e-2, 0.3}, "Q3_K_S": {0.12, 0.5},
+}
+
+// heldOutTokens are how many tokens are looked at when the user does not say.
+func heldOutTokens(c *phi3.Config) int {
+	if c.Parameters() >= large {
+		return 1024
+	}
+	return 8192
+}
+
+// limit is the largest mean KL.
+func (c Config) limit(parameters int64) float64 {
+	if c.MaxKL > 0 {
+		return c.MaxKL
+	}
+	of := limits[c.Type]
+	if parameters >= large {
+		return of[1]
+	}
+	return of[0]
+}
+
+// Divergence is what the gate found.
+type Divergence struct {
+	divergence.Report
+	PerplexityRatio float64 `json:"perplexity_ratio"`
+	Limit           float64 `json:"max_kl"` // of the mean KL
+}
+
+// gate compares the written file's predictions on held-out text with those of the model that it
+// was made of: the base with its adapter when they are given, else the folder.
+func (c Config) gate(ctx context.Context, a *plugins.Attempt, path string, source *modelfile.Model) (*Divergence, error) {
+	ids, err := heldOut(c.HeldOut, source.Template)
+	if err != nil {
+		return nil, plugins.Errorf(plugins.BadInput, "%w", err)
+	}
+	chunk := min(divergence.Chunk, source.Config.OriginalMaxPositions, source.Config.MaxPositions)
+	tokens := c.HeldOutTokens
+	if tokens == 0 {
+		tokens = heldOutTokens(source.Config)
+	}
+	ids = ids[:min(len(ids), max(tokens, chunk))/chunk*chunk]
+	if len(ids) == 0 {
+		return nil, plugins.Errorf(plugins.BadInput, "held-out text %q has less than the %d tokens of one chunk", c.HeldOut, chunk)
+	}
+	be, err := compute.Open(c.Backend, c.Threads)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = be.Close() }()
+	written, err := modelfile.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer written.Close()
+	candidate := &runner{}
+	defer candidate.release()
+	if err := candidate.load(be, written, nil, chunk); err != nil {
+		return nil, err
+	}
+	reference := &runner{}
+	defer reference.release()
+	model, adapter, err := c.reference(source)
+	if err != nil {
+		return nil, err
+	}
+	if model != source {
+		defer model.Close()
+	}
+	if err := reference.load(be, model, adapter, chunk); err != nil {
+		return nil, err
+	}
+	total := int64(len(ids) / chunk)
+	r, err := divergence.Measure(ctx, reference.Runner, candidate.Runner, ids, chunk, func(done int) { a.Progress(int64(done), total, "chunk") })
+	if err != nil {
+		return nil, err
+	}
+	d := &Divergence{Report: r, PerplexityRatio: r.PerplexityRatio(), Limit: c.limit(source.Config.Parameters())}
+	return d, d.check(c)
+}
+
+// check refuses a file that predicts otherwise than its source.
+func (d *Divergence) check(c Config) error {
+	if d.MeanKL <= d.Limit && !math.IsNaN(d.MeanKL) {
+		return nil
+	}
+	return plugins.Errorf(plugins.Gate, "mean KL of %s from the unquantised model is %.3g nats on %d held-out positions, more than %.3g (99 %% %.3g, max %.3g; same top %.2f %%; perplexity %.4f instead of %.4f); take a type with more bits, or set max_kl",
+		c.Type, d.MeanKL, d.Positions, d.Limit, d.P99KL, d.MaxKL, 100*d.SameTop, d.Candidate.Perplexity, d.Reference.Perplexity)
+}
+
+// gateMemory is what two models take that run side by side, in bytes, at most.
+func gateMemory(m *modelfile.Model) (int64, error) {
+	dry := compute.OpenDry()
+	defer func() { _ = dry.Close() }()
+	const float = 4 // what the file's weights are widened to
+	p, err := m.Config.PlanScoring(dry, float)
+	logits := int64(divergence.Chunk/2) * int64(m.Config.Vocab) * float
+	return 2*p.Total() + logits, err
+}
+
+// reference is the model that the file stands for, and its adapter if it has one.
+func (c Config) reference(source *modelfile.Model) (*modelfile.Model, *so8t.Adapter, error) {
+	if c.Base == "" {
+		return source, nil, nil
+	}
+	adapter, err := so8t.ReadAdapter(c.Adapter)
+	if err != nil {
+		return nil, nil, plugins.Errorf(plugins.BadInput, "%w", err)
+	}
+	base, err := modelfile.Open(c.Base)
+	if err != nil {
+		return nil, nil, plugins.Errorf(plugins.BadInput, "%w", err)
+	}
+	err = phi3.CheckAdapter(base.Config, adapter)
+	if err == nil && base.Config.Vocab != source.Config.Vocab {
+		err = fmt.Errorf("the base has %d tokens, the model %d", base.Config.Vocab, source.Config.Vocab)
+	}
+	if err != nil {
+		_ = base.Close()
+		return nil, nil, plugins.Errorf(plugins.BadInput, "%w", err)
+	}
+	return base, adapter, nil
+}
+
+// heldOut reads tokens of a text, or of a dataset's conversations one after the other.
+func heldOut(path string, template *chat.Template) ([]int32, error) {
+	if filepath.Ext(path) != ".jsonl" {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("reading held-out text: %w", err)
+		}
+		return template.Tokenizer().Encode(string(text)), nil
+	}
+	rows, err := dataset.ReadFile(path, false)
+	if err != nil {
+		return nil, err
+	}
+	var all [][]int32
+	for _, row := range rows {
+		ids, _, err := template.Example(row.Messages)
+		if err != nil {
+			return nil, fmt.Errorf("held-out row %q: %w", row.ID, err)
+		}
+		all = append(all, ids)
+	}
+	return slices.Concat(all...), nil
+}
