@@ -2,9 +2,11 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -28,6 +30,8 @@ type attempt struct {
 	// outputs and the refusal of the gates, of an attempt that succeeded.
 	outputs map[string]state.OutputRecord
 	refused string
+	// proposal is what the stage proposes to change for it.
+	proposal map[string]json.RawMessage
 
 	metrics *metricsFile
 	secrets map[string]string
@@ -51,7 +55,7 @@ func (a *attempt) do(ctx context.Context) error {
 	a.folder = attemptDir(a.r.e.store.Dir(), a.r.id, a.n.instance, a.number)
 	a.record = state.Attempt{
 		Run: a.r.id, Instance: a.n.instance, Number: a.number, Epoch: a.r.epoch,
-		Fingerprint: a.identity.fingerprint, Outcome: state.Running, Started: a.r.e.now(),
+		Fingerprint: a.identity.fingerprint, Outcome: state.Running, Started: a.r.e.now(), Adjusted: maps.Clone(a.adjusted),
 	}
 	if err := a.chooseCheckpoint(ctx); err != nil {
 		return err
@@ -316,6 +320,7 @@ func (a *attempt) classify(ctx context.Context, err error) (state.Outcome, *stat
 	var typed *plugins.Error
 	if errors.As(err, &typed) {
 		rec.Detail = typed.Detail
+		a.proposal = proposalOf(typed)
 	}
 	switch {
 	case a.r.stopping(ctx):

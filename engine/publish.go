@@ -68,8 +68,9 @@ func (a *attempt) failed(failure *state.ErrorRecord, s *state.StageRecord) {
 		}
 	}
 	if a.n.retry.again(a.try, code) {
+		a.record.Proposed = a.proposal
 		// At least a moment: zero means that there is no other try.
-		a.retry = max(a.n.retry.wait(a.try), 1)
+		a.retry = max(a.n.retry.wait(a.try, a.r.id+" "+a.n.instance), 1)
 		s.Outcome = state.Running
 	}
 }

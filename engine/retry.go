@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"hash/fnv"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -33,8 +34,8 @@ func (p retryPolicy) again(try int, code plugins.Code) bool {
 }
 
 // wait is how long to wait after the failed try, counted from 1. With jitter it is between
-// half of that and all of it.
-func (p retryPolicy) wait(try int) time.Duration {
+// half of that and all of it, the same for the same seed.
+func (p retryPolicy) wait(try int, seed string) time.Duration {
 	factor := p.Factor
 	if factor < 1 {
 		factor = 2
@@ -52,7 +53,9 @@ func (p retryPolicy) wait(try int) time.Duration {
 	}
 	d = min(d, limit)
 	if p.Jitter {
-		d = d/2 + rand.Float64()*d/2
+		h := fnv.New64a()
+		h.Write([]byte(seed))
+		d = d/2 + rand.New(rand.NewPCG(h.Sum64(), uint64(try))).Float64()*d/2
 	}
 	return time.Duration(d)
 }

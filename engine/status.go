@@ -110,7 +110,7 @@ func (e *Engine) stageView(r recordedRun, s state.StageRecord, live state.LiveSt
 	for _, a := range r.attempts[s.Instance] {
 		av := AttemptView{
 			Attempt: a.Number, Outcome: r.outcome(a.Outcome), Started: timeText(a.Started), Ended: timeText(a.Ended),
-			Error: failureOf(a.Error), ResumedFrom: resumePoint(a.ResumedFrom), Usage: usageOf(a),
+			Error: failureOf(a.Error), ResumedFrom: resumePoint(a.ResumedFrom), Adjusted: a.Adjusted, Usage: usageOf(a),
 		}
 		if n := len(a.Checkpoints); n > 0 {
 			av.Checkpoint = &CheckpointView{Step: a.Checkpoints[n-1].Step, Path: e.relative(e.inState(a.Checkpoints[n-1].Path))}

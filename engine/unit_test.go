@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -132,17 +133,27 @@ func TestResolve(t *testing.T) {
 func TestRetryPolicy(t *testing.T) {
 	p := retryPolicy{Max: 5, Backoff: time.Second, Factor: 3, MaxBackoff: 20 * time.Second}
 	for try, want := range map[int]time.Duration{1: time.Second, 2: 3 * time.Second, 3: 9 * time.Second, 4: 20 * time.Second, 5: 20 * time.Second} {
-		if got := p.wait(try); got != want {
+		if got := p.wait(try, ""); got != want {
 			t.Errorf("wait after try %d: %s, want %s", try, got, want)
 		}
 	}
 	p.Jitter = true
-	for range 100 {
-		if got := p.wait(2); got < 1500*time.Millisecond || got > 3*time.Second {
+	differ := map[time.Duration]bool{}
+	for i := range 100 {
+		seed := fmt.Sprint("run ", i)
+		got := p.wait(2, seed)
+		differ[got] = true
+		if p.wait(2, seed) != got {
+			t.Fatal("the same seed waits differently")
+		}
+		if got < 1500*time.Millisecond || got > 3*time.Second {
 			t.Fatalf("jittered wait %s is not between half and all of 3s", got)
 		}
 	}
-	if got := (retryPolicy{Backoff: time.Hour}).wait(1000); got != 365*24*time.Hour {
+	if len(differ) < 90 {
+		t.Errorf("100 seeds give %d waits", len(differ))
+	}
+	if got := (retryPolicy{Backoff: time.Hour}).wait(1000, ""); got != 365*24*time.Hour {
 		t.Errorf("wait after many tries: %s", got)
 	}
 	for _, c := range []struct {

@@ -52,7 +52,9 @@ type AttemptView struct {
 	Error       *Failure        `json:"error,omitempty"`
 	Checkpoint  *CheckpointView `json:"checkpoint,omitempty"`
 	ResumedFrom *ResumePoint    `json:"resumed_from,omitempty"`
-	Progress    *ProgressView   `json:"progress,omitempty"`
+	// Adjusted are the parameters that the stage proposed in place of the workflow's.
+	Adjusted map[string]json.RawMessage `json:"adjusted,omitempty"`
+	Progress *ProgressView              `json:"progress,omitempty"`
 	Usage
 }
 

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/so8t/so8t/engine/workflow"
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/state"
 )
@@ -19,6 +20,9 @@ func (r *run) work(ctx context.Context, n *node) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
+	if err := w.readjust(ctx); err != nil {
+		return result{}, err
+	}
 	lock, err := r.lock(ctx, w)
 	if err != nil {
 		if r.stopping(ctx) {
@@ -26,7 +30,8 @@ func (r *run) work(ctx context.Context, n *node) (result, error) {
 		}
 		return result{}, err
 	}
-	defer lock.Release() // nobody waits for an error here: the lock dies with the process anyway
+	w.lock = lock
+	defer func() { _ = w.lock.Release() }() // the lock dies with the process anyway
 	if w.unusable == nil {
 		if err := w.look(ctx); err != nil {
 			return result{}, err
@@ -59,6 +64,11 @@ type work struct {
 	refusal string
 	// number of the latest attempt in this run; 0 = none yet.
 	number int
+	// lock of the fingerprint that identity has.
+	lock *state.FingerprintLock
+	// source is with as the workflow has it, and adjusted what the stage proposed instead, when it did.
+	source   *workflow.Value
+	adjusted map[string]json.RawMessage
 	// devices are the ids of the GPUs that are leased for the work.
 	devices []string
 }
@@ -276,6 +286,18 @@ func (w *work) tries(ctx context.Context) (result, error) {
 		}
 		if !r.pause(ctx, a.retry) {
 			return w.interrupted(ctx)
+		}
+		if len(a.proposal) == 0 {
+			continue
+		}
+		if err := w.adjust(ctx, a.proposal); err != nil {
+			if r.stopping(ctx) {
+				return w.interrupted(ctx)
+			}
+			return result{}, err
+		}
+		if w.entry != nil {
+			return w.reuse(ctx)
 		}
 	}
 }

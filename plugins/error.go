@@ -29,7 +29,12 @@ type Error struct {
 	Message string
 	// Detail is for the log: the last lines of stderr, a trace.
 	Detail string
-	cause  error
+	// RetryWith is what the stage proposes to change in its parameters for another try, by dotted
+	// field: {"micro_batch": 4} after OutOfMemory. A field whose schema says that it changes no bytes
+	// (tag bytes:"same") leaves the work what it is; any other makes the next try other work, which is
+	// recorded and found again as such.
+	RetryWith map[string]any
+	cause     error
 }
 
 func (e *Error) Error() string { return e.Message }

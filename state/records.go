@@ -131,6 +131,10 @@ type Attempt struct {
 	Process     *ProcessRecord     `json:"process,omitempty"` // the plugin
 	Leftovers   []ProcessRecord    `json:"leftovers,omitempty"`
 	Checkpoints []CheckpointRecord `json:"checkpoints,omitempty"` // oldest first
+	// Adjusted are the parameters that were not those of the workflow, by dotted field.
+	Adjusted map[string]json.RawMessage `json:"adjusted,omitempty"`
+	// Proposed is what the stage proposed, when it failed, to change for the next attempt.
+	Proposed map[string]json.RawMessage `json:"proposed,omitempty"`
 	// OutputsLeftOut: the run was imported without the outputs of this attempt.
 	OutputsLeftOut bool          `json:"outputs_left_out,omitempty"`
 	PeakRSS        int64         `json:"peak_rss,omitempty"` // bytes

@@ -19,6 +19,7 @@ type Config struct {
 	FailTimes       int                `json:"fail_times" default:"0" min:"0" bytes:"same" help:"attempts that fail before one succeeds; 0 with another fail key = all"`
 	Exit            int                `json:"exit" default:"0" min:"0" max:"255" bytes:"same" help:"exit code of the process instead of an error"`
 	Code            string             `json:"code" default:"" bytes:"same" help:"class of the error to fail with"`
+	RetryWith       map[string]any     `json:"retry_with" bytes:"same" help:"fields and values to propose for another try, with the error"`
 	Skip            string             `json:"skip" default:"" help:"end as skipped, for this reason"`
 	Bytes           int64              `json:"bytes" default:"64" min:"0" help:"size of the output"`
 	Seed            int64              `json:"seed" default:"0" help:"seed of the output's content"`

@@ -199,7 +199,9 @@ func fail(c Config, step int64) error {
 	if code == "" {
 		code = plugins.Internal
 	}
-	return plugins.Errorf(code, "told to fail at step %d", step)
+	err := plugins.Errorf(code, "told to fail at step %d", step)
+	err.RetryWith = c.RetryWith
+	return err
 }
 
 func writeOut(path string, d digest, n int64) error {

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -78,6 +80,10 @@ func errorToProto(err error) *pb.Error {
 	var e *plugins.Error
 	if errors.As(err, &e) {
 		out.Detail = text(e.Detail)
+		if len(e.RetryWith) > 0 {
+			// What JSON cannot hold proposes nothing.
+			out.RetryWith, _ = json.Marshal(e.RetryWith)
+		}
 	}
 	return out
 }
@@ -90,7 +96,15 @@ func errorFromProto(e *pb.Error) error {
 	if message == "" {
 		message = "the plugin gave no reason"
 	}
-	return &plugins.Error{Code: knownCode(e.GetCode(), plugins.Internal), Message: message, Detail: e.GetDetail()}
+	out := &plugins.Error{Code: knownCode(e.GetCode(), plugins.Internal), Message: message, Detail: e.GetDetail()}
+	if text := e.GetRetryWith(); len(text) > 0 {
+		d := json.NewDecoder(bytes.NewReader(text))
+		d.UseNumber()
+		if d.Decode(&out.RetryWith) != nil {
+			out.RetryWith = nil
+		}
+	}
+	return out
 }
 
 // knownCode maps a code that a later version may have to one we know.

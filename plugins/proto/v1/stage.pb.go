@@ -1292,10 +1292,14 @@ func (x *Result) GetMetrics() map[string]float64 {
 // Error is a failure with its class: bad_input, out_of_memory, out_of_disk, timeout,
 // cancelled, crashed, gate, unavailable, internal.
 type Error struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Code          string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
-	Message       string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
-	Detail        string                 `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Code    string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	Message string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	Detail  string                 `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	// What the stage proposes to change in its parameters for another try: a JSON object of dotted
+	// fields ("lora.r") and their values. The engine checks them against the schema, records them
+	// with the attempt, and uses them when it tries again; empty proposes nothing.
+	RetryWith     []byte `protobuf:"bytes,4,opt,name=retry_with,json=retryWith,proto3" json:"retry_with,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1349,6 +1353,13 @@ func (x *Error) GetDetail() string {
 		return x.Detail
 	}
 	return ""
+}
+
+func (x *Error) GetRetryWith() []byte {
+	if x != nil {
+		return x.RetryWith
+	}
+	return nil
 }
 
 type StopRequest struct {
@@ -1549,11 +1560,13 @@ const file_stage_proto_rawDesc = "" +
 	"\ametrics\x18\x02 \x03(\v2#.so8t.plugin.v1.Result.MetricsEntryR\ametrics\x1a:\n" +
 	"\fMetricsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"M\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"l\n" +
 	"\x05Error\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x16\n" +
-	"\x06detail\x18\x03 \x01(\tR\x06detail\"(\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\x12\x1d\n" +
+	"\n" +
+	"retry_with\x18\x04 \x01(\fR\tretryWith\"(\n" +
 	"\vStopRequest\x12\x19\n" +
 	"\bgrace_ms\x18\x01 \x01(\x03R\agraceMs\"\v\n" +
 	"\tStopReply2\x95\x02\n" +
