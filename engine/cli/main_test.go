@@ -10,6 +10,7 @@ import (
 
 	"github.com/so8t/so8t/engine/cli"
 	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/plugins/examples/broken"
 	"github.com/so8t/so8t/stages"
 )
 
@@ -19,7 +20,10 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("GORACE", raceOptions); err != nil {
 		panic(err)
 	}
-	testscript.Main(m, map[string]func(){"so8t": func() { exit(program()) }})
+	testscript.Main(m, map[string]func(){
+		"so8t":          func() { exit(program()) },
+		"broken-plugin": func() { exit(brokenPlugin()) },
+	})
 }
 
 func program() int {
@@ -42,4 +46,13 @@ func program() int {
 		p.Probes = append(p.Probes, cli.Probe(probe))
 	}
 	return cli.Main(os.Args[1:], p, cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+}
+
+// brokenPlugin makes it a plugin with a fault.
+func brokenPlugin() int {
+	if err := broken.Serve(os.Getenv(broken.RoleKey)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
 }

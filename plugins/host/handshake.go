@@ -75,9 +75,9 @@ func checkAddress(network, address string) error {
 
 // excerpt quotes the beginning of what a plugin printed.
 func excerpt(text string) string {
-	const most = 60
-	if len(text) > most {
-		return fmt.Sprintf("%q…", text[:most])
+	const most = 160 // characters
+	if r := []rune(text); len(r) > most {
+		return fmt.Sprintf("%q…", string(r[:most]))
 	}
 	return strconv.Quote(text)
 }

@@ -190,17 +190,27 @@ func (p *Process) startError(ctx, limited context.Context, err error) error {
 	return p.withOutput(plugins.Errorf(plugins.Unavailable, "could not be reached: %w", err))
 }
 
-// withOutput adds the last lines of what the plugin printed: the last one to the message, all
-// to the detail.
+// withOutput adds the last lines of what the plugin printed: the one that tells most to the
+// message, all to the detail.
 func (p *Process) withOutput(err error) error {
 	var e *plugins.Error
 	if !errors.As(err, &e) {
 		e = plugins.Errorf(plugins.CodeOf(err), "%w", err)
 	}
 	e.Detail = p.journal.lastLines()
-	last := e.Detail[strings.LastIndexByte(e.Detail, '\n')+1:]
-	if last != "" {
-		e.Message += ": " + excerpt(last)
+	if line := tellingLine(e.Detail); line != "" {
+		e.Message += ": " + excerpt(line)
 	}
 	return e
+}
+
+// tellingLine is the line that says why a program ended: of a Go program that panicked the one
+// before its stacks, of others, a Python traceback among them, the last.
+func tellingLine(text string) string {
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
+			return strings.TrimSpace(line)
+		}
+	}
+	return strings.TrimSpace(text[strings.LastIndexByte(text, '\n')+1:])
 }

@@ -3,7 +3,6 @@ package host
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"sync"
 	"time"
@@ -34,6 +33,7 @@ type Process struct {
 	plugin  *plugin.Client
 	client  *wire.Client
 	life    vital
+	told    told
 
 	mu     sync.Mutex
 	doomed error // why we killed it, when we did
@@ -123,6 +123,7 @@ func (p *Process) Run(ctx context.Context, a *plugins.Attempt, on func(plugins.E
 	}
 	limit := p.heartbeat()
 	p.life.begin()
+	p.told = told{}
 	stopWatching := p.watch(limit)
 	defer stopWatching()
 	result, err := p.client.Run(ctx, a, min(limit/4, time.Second), wire.Receiver{
@@ -141,37 +142,6 @@ func (p *Process) Run(ctx context.Context, a *plugins.Attempt, on func(plugins.E
 	result.Skipped = p.secrets.text(result.Skipped)
 	result.Metrics = p.secrets.names(result.Metrics)
 	return result, nil
-}
-
-// admit redacts an event, writes log lines to the log, and refuses a checkpoint that does not
-// lie where the attempt's checkpoints do.
-func (p *Process) admit(a *plugins.Attempt, e plugins.Event) plugins.Event {
-	switch e := e.(type) {
-	case plugins.LogLine:
-		e.Message = p.secrets.text(e.Message)
-		line := e.Message + "\n"
-		if e.Level != "info" && e.Level != "" {
-			line = e.Level + ": " + line
-		}
-		p.journal.write([]byte(line))
-		return e
-	case plugins.Warning:
-		e.Message = p.secrets.text(e.Message)
-		return e
-	case plugins.Progress:
-		e.Message, e.Unit = p.secrets.text(e.Message), p.secrets.text(e.Unit)
-		return e
-	case plugins.Metric:
-		e.Name = p.secrets.text(e.Name)
-		return e
-	case plugins.Saved:
-		rel, err := filepath.Rel(a.CheckpointDir, e.Checkpoint.Path)
-		if err != nil || !filepath.IsLocal(rel) || rel == "." {
-			return plugins.Warning{Message: fmt.Sprintf("the plugin reports a checkpoint at %q, outside its folder: ignored", e.Checkpoint.Path)}
-		}
-		return e
-	}
-	return e
 }
 
 // Stop asks the stage in progress to checkpoint and return; Run goes on delivering events
@@ -244,7 +214,7 @@ func (p *Process) explain(err error) error {
 	if killed(p.child.state) && countMemoryKills().since(p.child.memory) {
 		return p.failed(p.withTail(plugins.Errorf(plugins.OutOfMemory, "was killed by the kernel: out of memory")))
 	}
-	return p.failed(p.withTail(plugins.Errorf(plugins.Crashed, "%s before its result", describeExit(p.child.state))))
+	return p.failed(p.withOutput(plugins.Errorf(plugins.Crashed, "%s before its result", describeExit(p.child.state))))
 }
 
 // withTail adds the last lines of what the plugin printed to the detail.

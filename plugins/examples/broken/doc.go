@@ -45,3 +45,10 @@ var Faults = []Fault{
 	{"bare-checkpoint", "checkpoint", "would not be used after a crash"},
 	{"stray-checkpoint", "checkpoint", "outside its folder"},
 }
+
+// Faults that only the engine has to bear: more events than anybody can look at, and a run that
+// never ends.
+const (
+	Chatters = "chatters"
+	Stubborn = "stubborn"
+)

@@ -27,6 +27,8 @@ func linger() error {
 func misbehave(r *run, fault string) error {
 	a := r.attempt
 	switch fault {
+	case Chatters:
+		chatter(a)
 	case "lazy":
 		r.scores = ""
 	case "undeclared":
@@ -48,6 +50,8 @@ func misbehave(r *run, fault string) error {
 		os.Exit(0)
 	case "deaf", "sulks":
 		return ignoreStop(a, fault)
+	case Stubborn:
+		select {}
 	case "parent":
 		return leaveChild()
 	case "litters":
@@ -82,6 +86,21 @@ func shout(fault string) error {
 		}
 	}
 	return nil
+}
+
+// chatter reports tens of thousands of things, some larger than anybody needs.
+func chatter(a *plugins.Attempt) {
+	const times = 20_000
+	long := string(bytes.Repeat([]byte("long "), 1000))
+	for i := range int64(times) {
+		a.Progress(i, times, "row")
+		a.Metric("right", float64(i), i)
+		a.Report(plugins.Progress{Done: i, Total: times, Unit: "row", Message: long})
+		if i%10 == 0 {
+			a.Log(long)
+			a.Warn("again")
+		}
+	}
 }
 
 // spoil changes a file without changing its size or time.
