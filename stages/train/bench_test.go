@@ -59,6 +59,8 @@ func benchmark(b *testing.B, threads int) {
 		b.Fatal(err)
 	}
 	b.ReportMetric(float64(tokens)/b.Elapsed().Seconds(), "tokens/s")
+	b.ReportMetric(float64(be.Counters().Allocations)/float64(b.N), "buffers/op")
+	b.ReportMetric(float64(be.Counters().PeakBytes)/1e6, "peak-MB")
 }
 
 // benchmarkRows have the lengths of the quickstart's, 30 tokens of prompt and 20 to learn.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/stages/internal/phi3"
 	"github.com/so8t/so8t/stages/internal/so8t"
 )
 
@@ -124,5 +125,26 @@ func TestRun_MemoryLimit(t *testing.T) {
 		if math.Abs(got[i]/want[i]-1) > 1e-5 {
 			t.Errorf("step %d: loss %v, without a limit %v", i+1, got[i], want[i])
 		}
+	}
+}
+
+// What a run held at most is what was planned for it, though its steps differ in size: not
+// more than a tenth above, and not far below, since every micro-batch is planned as long as
+// the longest row.
+func TestRun_HoldsWhatWasPlanned(t *testing.T) {
+	dir := project(t, 64)
+	a := attempt(t, with(t, dir, map[string]any{"batch": 16, "accumulation": 1, "epochs": 20}))
+	res, err := Stage{}.Run(t.Context(), a)
+	must(t, err)
+	c, err := parse(a.With)
+	must(t, err)
+	d, err := load(t.Context(), c)
+	must(t, err)
+	m, err := phi3.ReadConfig(c.Base)
+	must(t, err)
+	p, err := plan(c, c.adapter(nil), m, d.longest)
+	must(t, err)
+	if ratio := res.Metrics["peak_memory_bytes"] / float64(p.Buffers()); ratio > 1.1 || ratio < 0.6 {
+		t.Errorf("held %v bytes, planned %d (%.2f)", res.Metrics["peak_memory_bytes"], p.Buffers(), ratio)
 	}
 }

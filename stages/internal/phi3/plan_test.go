@@ -182,3 +182,18 @@ func TestPlanScoring_HoldsWhatTheBackendTakes(t *testing.T) {
 		t.Errorf("planned %d bytes, held %d (%.2f)", plan, peak, ratio)
 	}
 }
+
+// The loss takes its logits in chunks: a vocabulary 25 times as large takes no more than one
+// chunk more, for thousands of tokens.
+func TestPlan_LogitsAreChunked(t *testing.T) {
+	o := AdapterOptions{Rank: 8, Alpha: 16, Targets: Modules}
+	c := quickstartConfig()
+	c.Vocab = 8000
+	small := planned(t, c, StoreF32, o, []int{1024, 1024, 1024}, false)
+	c.Vocab = 200_064
+	large := planned(t, c, StoreF32, o, []int{1024, 1024, 1024}, false)
+	const chunk = 128 * 200_064 * 4 // rows, tokens, bytes
+	if grown := large.Activations - small.Activations; grown > chunk*9/8 {
+		t.Errorf("%d bytes more, a chunk of logits has %d", grown, chunk)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/so8t/so8t/stages/internal/backend"
@@ -179,5 +180,34 @@ func TestNF4Code_TieGoesDown(t *testing.T) {
 		if c := backend.NF4Code(l); int(c) != i {
 			t.Errorf("level %d has code %d", i, c)
 		}
+	}
+}
+
+// counting is a source that knows the largest piece that was asked of it.
+type counting struct {
+	matrixSource
+	most *atomic.Int64
+}
+
+func (c counting) ReadFloats(name string, first int, dst []float32) error {
+	for {
+		seen := c.most.Load()
+		if int64(len(dst)) <= seen || c.most.CompareAndSwap(seen, int64(len(dst))) {
+			return c.matrixSource.ReadFloats(name, first, dst)
+		}
+	}
+}
+
+// Quantising never holds a matrix in f32: only some rows of it at a time.
+func TestQuantize_ReadsInPieces(t *testing.T) {
+	const rows, cols = 3000, 256
+	src := counting{matrixSource{[]int{rows, cols}, make([]float32, rows*cols)}, new(atomic.Int64)}
+	for _, store := range []Storage{StoreInt8, StoreNF4, StoreBF16} {
+		if _, err := loadMatrix(src, Tensor{Name: "w", Shape: []int{rows, cols}}, store); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if most := src.most.Load(); most > rowChunk {
+		t.Errorf("%d numbers were read at once", most)
 	}
 }

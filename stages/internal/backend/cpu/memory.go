@@ -37,6 +37,8 @@ type memory[T real] struct {
 	dry      bool  // count, but hold nothing
 	limit    int64 // of counters.Bytes; 0: none
 	full     func(wanted int64)
+	live     int64 // bytes in use
+	peakLive int64
 	counters backend.Counters // Allocations, Bytes, PeakBytes are guarded by mu
 
 	uploads, downloads, uploaded, downloaded atomic.Int64
@@ -57,12 +59,13 @@ func (m *memory[T]) take(n int) *buffer[T] {
 	class := classOf(n)
 	m.mu.Lock()
 	if b := m.reuse(class); b != nil {
+		m.use(m.bytes(b.class))
 		m.mu.Unlock()
 		b.cut(n)
 		return b
 	}
-	var zero T
-	bytes := int64(class) * size(zero)
+	bytes := m.bytes(class)
+	m.trim(bytes)
 	if m.limit > 0 && m.counters.Bytes+bytes > m.limit {
 		m.drop()
 	}
@@ -71,6 +74,7 @@ func (m *memory[T]) take(n int) *buffer[T] {
 		m.full(bytes)
 		return &buffer[T]{data: make([]T, n), n: n, class: -1} // nothing will be written: no operation runs any more
 	}
+	m.use(bytes)
 	m.counters.Allocations++
 	m.counters.Bytes += bytes
 	m.counters.PeakBytes = max(m.counters.PeakBytes, m.counters.Bytes)
@@ -81,6 +85,39 @@ func (m *memory[T]) take(n int) *buffer[T] {
 	}
 	b.cut(n)
 	return b
+}
+
+// bytes is the size of a buffer of a class.
+func (m *memory[T]) bytes(class int) int64 {
+	var zero T
+	return int64(class) * size(zero)
+}
+
+// use counts memory that is handed out. The caller holds mu.
+func (m *memory[T]) use(bytes int64) {
+	m.live += bytes
+	m.peakLive = max(m.peakLive, m.live)
+}
+
+// trim gives free buffers back to Go, largest first, when with so many bytes more there would be held clearly more than was ever in use at
+// once: what is left of batches of other sizes. The caller holds mu.
+func (m *memory[T]) trim(bytes int64) {
+	budget := max(m.peakLive, m.live+bytes) / 8 * 9
+	for m.counters.Bytes+bytes > budget {
+		largest := -1
+		for class, list := range m.free {
+			if len(list) > 0 && class > largest {
+				largest = class
+			}
+		}
+		if largest < 0 {
+			return
+		}
+		list := m.free[largest]
+		list[len(list)-1] = nil
+		m.free[largest] = list[:len(list)-1]
+		m.counters.Bytes -= m.bytes(largest)
+	}
 }
 
 // reuse takes a free buffer of the class, or of one that is not much larger: batches of other
@@ -104,9 +141,8 @@ func size[T real](v T) int64 {
 
 // drop gives what nothing uses back to Go. The caller holds mu.
 func (m *memory[T]) drop() {
-	var zero T
 	for class, list := range m.free {
-		m.counters.Bytes -= int64(class) * int64(len(list)) * size(zero)
+		m.counters.Bytes -= m.bytes(class) * int64(len(list))
 	}
 	clear(m.free)
 }
@@ -118,6 +154,7 @@ func (m *memory[T]) give(bs ...*buffer[T]) {
 		if b.class < 0 { // handed out when there was no memory
 			continue
 		}
+		m.live -= m.bytes(b.class)
 		m.free[b.class] = append(m.free[b.class], b)
 	}
 }
