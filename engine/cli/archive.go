@@ -98,8 +98,9 @@ func writeWhole(name string, write func(io.Writer) error) (size int64, err error
 
 func (a *app) importCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "import FILE",
-		Short: "add a run from an archive that export wrote",
+		Use:     "import FILE",
+		Example: "  so8t import run.tar.gz",
+		Short:   "add a run from an archive that export wrote",
 		Long: strings.TrimSpace(`
 Adds the run in an archive to this project, under its own id; - is stdin. Every file is compared with
 the digest that it was exported with. Later runs reuse the run's artifacts as if it had run here.`),

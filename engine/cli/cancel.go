@@ -12,8 +12,9 @@ import (
 func (a *app) cancelCommand() *cobra.Command {
 	var timeout time.Duration
 	c := &cobra.Command{
-		Use:   "cancel [RUN]",
-		Short: "ask the engine that holds a run to stop it gracefully",
+		Use:     "cancel [RUN]",
+		Example: "  so8t cancel\n  so8t cancel 20260102-0304",
+		Short:   "ask the engine that holds a run to stop it gracefully",
 		Long: strings.TrimSpace(`
 Asks the engine that works on a run (the newest, or the named one) to end it: its stages write a
 checkpoint and stop, the run is cancelled, and the engine's exit code is 130. It waits until that is

@@ -23,7 +23,7 @@ func (a *app) addCompletions(root *cobra.Command) {
 	args := map[string]complete{
 		"init": dirs, "validate": workflowFiles, "plan": workflowFiles, "run": workflowFiles, "graph": workflowFiles,
 		"resume": upTo(1, a.runIDs), "rerun": a.runThenStage, "status": upTo(1, a.runIDs), "open": upTo(1, a.runIDs),
-		"artifacts": upTo(1, a.runIDs), "diff": upTo(2, a.runIDs), "cancel": upTo(1, a.runIDs),
+		"artifacts": upTo(1, a.runIDs), "diff": upTo(2, a.runIDs), "cancel": upTo(1, a.runIDs), "export": upTo(1, a.runIDs),
 		"logs": upTo(1, a.stagesOfRun), "explain": upTo(1, a.stagesOfRun), "metrics": upTo(1, a.stagesOfRun),
 		"schema": upTo(1, a.stageTypes), "describe": upTo(1, a.stageTypes),
 		"runs": none, "check": none, "doctor": none, "version": none, "list": none, "gc": none,

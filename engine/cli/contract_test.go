@@ -18,7 +18,7 @@ run --param --param-file --only --from --until --force --force-all --jobs --keep
 resume --accept-changes
 rerun --with --downstream
 runs --workflow --state --limit --json
-status --watch --json
+status --watch --json --timeline
 logs --run --attempt --follow --tail
 explain --run --json
 metrics --run --format

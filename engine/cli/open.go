@@ -57,7 +57,7 @@ func (a *app) openReport(ctx context.Context, e *engine.Engine, run string) erro
 	if _, terminal := terminalSize(a.Out); !terminal {
 		return nil
 	}
-	viewer := browser(page)
+	viewer := browser(context.WithoutCancel(ctx), page) // it outlives us
 	if viewer == nil {
 		return nil
 	}
@@ -70,15 +70,15 @@ func (a *app) openReport(ctx context.Context, e *engine.Engine, run string) erro
 
 // browser is the program that opens a file as a click on it would, or nil where nothing can be
 // shown.
-func browser(page string) *exec.Cmd {
+func browser(ctx context.Context, page string) *exec.Cmd {
 	switch runtime.GOOS {
 	case "darwin":
-		return exec.Command("open", page)
+		return exec.CommandContext(ctx, "open", page)
 	case "windows":
-		return exec.Command("rundll32", "url.dll,FileProtocolHandler", page)
+		return exec.CommandContext(ctx, "rundll32", "url.dll,FileProtocolHandler", page)
 	}
 	if os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
 		return nil
 	}
-	return exec.Command("xdg-open", page)
+	return exec.CommandContext(ctx, "xdg-open", page)
 }

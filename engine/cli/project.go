@@ -166,7 +166,7 @@ func (a *app) style(w any) console.Style {
 // terminalSize returns how to ask for the size of the terminal behind a writer, if there is one.
 func terminalSize(w any) (func() (columns, rows int), bool) {
 	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	if !ok || !term.IsTerminal(int(f.Fd())) || !prepareTerminal(f) {
 		return nil, false
 	}
 	return func() (int, int) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"os"
 	"sort"
 	"strconv"
 	"strings"
@@ -20,7 +21,7 @@ import (
 const watchEvery = 500 * time.Millisecond
 
 func (a *app) statusCommand() *cobra.Command {
-	var asJSON, watch bool
+	var asJSON, watch, timeline bool
 	c := &cobra.Command{
 		Use:     "status [RUN]",
 		Short:   "how a run stands: stages, attempts, progress, outputs; also while it runs",
@@ -38,45 +39,42 @@ func (a *app) statusCommand() *cobra.Command {
 				if asJSON {
 					return a.printJSON(view)
 				}
+				if timeline {
+					a.printTimeline(view)
+					return nil
+				}
 				fmt.Fprint(a.Out, a.statusText(view))
 				return nil
 			})
 		},
 	}
+	c.Flags().BoolVar(&timeline, "timeline", false, "when each attempt ran, and its CPU time, peak memory and bytes")
 	c.Flags().BoolVar(&asJSON, "json", false, "JSON on stdout")
 	c.Flags().BoolVar(&watch, "watch", false, "show it again whenever it changes, until the run ends")
 	return c
 }
 
-// watch shows a run until it is no longer running: as JSON one line a change, on a terminal each
-// picture in place of the last.
+// watch shows a run until it is no longer running: as JSON one line a change, on a terminal as the
+// table of `run`, elsewhere the whole status again.
 func (a *app) watch(ctx context.Context, e *engine.Engine, run string, asJSON bool) error {
-	_, terminal := terminalSize(a.Out)
+	show := a.printChanges(asJSON)
+	if size, terminal := terminalSize(a.Out); terminal && !asJSON && os.Getenv("TERM") != "dumb" {
+		live := console.NewLive(a.Out, a.style(a.Out), size)
+		defer live.Close()
+		show = func(view *engine.StatusView) error {
+			live.Show(view, time.Now())
+			return nil
+		}
+	}
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
-	shown := ""
 	for {
 		view, err := e.Status(ctx, run)
 		if err != nil {
 			return err
 		}
-		text := a.statusText(view)
-		if asJSON {
-			line, err := json.Marshal(view)
-			if err != nil {
-				return fmt.Errorf("writing JSON: %w", err)
-			}
-			text = string(line) + "\n"
-		}
-		if text != shown {
-			if terminal && shown != "" && !asJSON {
-				fmt.Fprintf(a.Out, "\x1b[%dA\x1b[J", strings.Count(shown, "\n"))
-			}
-			fmt.Fprint(a.Out, text)
-			shown = text
-		}
-		if view.State != "running" {
-			return nil
+		if err := show(view); err != nil || view.State != "running" {
+			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -86,16 +84,41 @@ func (a *app) watch(ctx context.Context, e *engine.Engine, run string, asJSON bo
 	}
 }
 
-func (a *app) statusText(v *engine.StatusView) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "run %s  %s  %s  started %s", v.Run, v.Workflow, v.State, localTime(v.Started))
+// printChanges returns what prints a view unless it looks as the one before.
+func (a *app) printChanges(asJSON bool) func(*engine.StatusView) error {
+	shown := ""
+	return func(view *engine.StatusView) error {
+		text := a.statusText(view)
+		if asJSON {
+			line, err := json.Marshal(view)
+			if err != nil {
+				return fmt.Errorf("writing JSON: %w", err)
+			}
+			text = string(line) + "\n"
+		}
+		if text != shown {
+			fmt.Fprint(a.Out, text)
+			shown = text
+		}
+		return nil
+	}
+}
+
+// runLine says which run it is and how it stands.
+func runLine(v *engine.StatusView) string {
+	text := fmt.Sprintf("run %s  %s  %s  started %s", v.Run, v.Workflow, v.State, localTime(v.Started))
 	if took := tookText(v.Started, v.Ended); took != "" {
-		fmt.Fprintf(&b, ", took %s", took)
+		text += ", took " + took
 	}
 	if v.Engine.Alive {
-		fmt.Fprintf(&b, ", engine pid %d", v.Engine.PID)
+		text += fmt.Sprintf(", engine pid %d", v.Engine.PID)
 	}
-	b.WriteByte('\n')
+	return text + "\n"
+}
+
+func (a *app) statusText(v *engine.StatusView) string {
+	var b strings.Builder
+	b.WriteString(runLine(v))
 	if v.Parent != "" {
 		fmt.Fprintf(&b, "made from run %s\n", v.Parent)
 	}
@@ -108,6 +131,15 @@ func (a *app) statusText(v *engine.StatusView) string {
 	}
 	t.Write(&b, a.style(a.Out))
 	return b.String()
+}
+
+func (a *app) printTimeline(v *engine.StatusView) {
+	columns := 100
+	if size, terminal := terminalSize(a.Out); terminal {
+		columns, _ = size()
+	}
+	fmt.Fprint(a.Out, runLine(v))
+	console.Timeline(a.Out, a.style(a.Out), v, columns, time.Now())
 }
 
 // stageTime is how long the last attempt took, or has taken so far.

@@ -27,6 +27,8 @@ type row struct {
 	total   int64
 	unit    string
 	message string
+	ended   time.Time
+	peak    int64 // most memory of the attempt's process, bytes; 0 = unknown
 	from    int64 // the step of the checkpoint that the attempt went on from; 0 = none
 	saved   int64 // the step of its newest checkpoint; 0 = none
 	// first is the first progress of the attempt, from which the rate is taken.
@@ -34,6 +36,9 @@ type row struct {
 	firstTime time.Time
 	lastTime  time.Time
 }
+
+// waiting is how a stage is shown whose next attempt is still to come.
+const waiting = "waiting"
 
 // Apply takes one event in.
 func (b *Board) Apply(e engine.Event) {
@@ -60,9 +65,13 @@ func (b *Board) Apply(e engine.Event) {
 	case engine.Saved:
 		r.saved = e.Step
 	case engine.StageEnded:
-		r.outcome, r.elapsed = e.Outcome, e.Elapsed
+		r.outcome, r.elapsed, r.ended = e.Outcome, e.Elapsed, e.Time
 		r.reason = oneLine(e.Reason)
+		r.usage(e.Usage)
 		switch {
+		case e.Retry > 0:
+			r.outcome = waiting
+			r.reason = fmt.Sprintf("tries again in %s: %s", Duration(e.Retry), oneLine(e.Error.Message))
 		case e.Outcome == "interrupted":
 			r.reason = r.savedText()
 		case e.Error != nil:
@@ -98,6 +107,13 @@ func (r *row) progress(e engine.Event) {
 		r.first, r.firstTime = e.Done, e.Time
 	}
 	r.done, r.total, r.unit, r.message, r.lastTime = e.Done, e.Total, oneLine(e.Unit), oneLine(e.Message), e.Time
+	r.usage(e.Usage)
+}
+
+func (r *row) usage(u *engine.Usage) {
+	if u != nil && u.PeakRSS > 0 {
+		r.peak = u.PeakRSS
+	}
 }
 
 // rate is units per second since the first progress; 0 while unknown.
@@ -112,16 +128,18 @@ func (r *row) rate() float64 {
 // eta is the time left at the present rate; negative while unknown.
 func (r *row) eta() time.Duration {
 	rate := r.rate()
-	if rate == 0 || r.total <= 0 {
+	if rate == 0 || r.done >= r.total {
 		return -1
 	}
 	return time.Duration(float64(r.total-r.done) / rate * float64(time.Second))
 }
 
 // Counts returns how many instances have each outcome.
-func (b *Board) Counts() map[string]int {
+func (b *Board) Counts() map[string]int { return countRows(b.rows) }
+
+func countRows(rows []*row) map[string]int {
 	counts := map[string]int{}
-	for _, r := range b.rows {
+	for _, r := range rows {
 		counts[r.outcome]++
 	}
 	return counts

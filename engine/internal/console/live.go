@@ -3,9 +3,12 @@ package console
 import (
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/rivo/uniseg"
 
 	"github.com/so8t/so8t/engine"
 )
@@ -20,11 +23,14 @@ type Live struct {
 
 	mu    sync.Mutex
 	board Board
-	lines int // how many lines of the table stand on the screen
+	drawn []int // widths of the lines of the table that stand on the screen
 	stop  chan struct{}
 	done  sync.WaitGroup
 	end   sync.Once
 }
+
+// escapes are the colours in a line, which take no room.
+var escapes = regexp.MustCompile("\x1b\\[[0-9;]*m")
 
 // NewLive starts redrawing; Close ends it and leaves the last state on the screen.
 // size says how large the terminal is at the moment.
@@ -83,7 +89,7 @@ func (l *Live) Close() {
 func (l *Live) Again() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.lines = 0
+	l.drawn = nil
 	l.draw()
 }
 
@@ -95,10 +101,21 @@ func (l *Live) above(text string) {
 }
 
 func (l *Live) erase() {
-	if l.lines > 0 {
-		fmt.Fprintf(l.out, "\x1b[%dA\x1b[J", l.lines)
-		l.lines = 0
+	columns, _ := l.size()
+	if up := l.height(columns); up > 0 {
+		fmt.Fprintf(l.out, "\x1b[%dA\x1b[J", up)
+		l.drawn = nil
 	}
+}
+
+// height is how many lines of the screen the table takes: a terminal that has become narrower since
+// it was drawn has wrapped its lines.
+func (l *Live) height(columns int) int {
+	lines := 0
+	for _, width := range l.drawn {
+		lines += 1 + max(width-1, 0)/max(columns, 1)
+	}
+	return lines
 }
 
 // draw replaces the table on the screen in one write, so that it does not flicker.
@@ -109,13 +126,14 @@ func (l *Live) draw() {
 	columns, rows := l.size()
 	table := l.board.Table(l.style, columns, rows-2, l.now())
 	var b strings.Builder
-	if l.lines > 0 {
-		fmt.Fprintf(&b, "\x1b[%dA", l.lines)
+	if up := l.height(columns); up > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA", up)
 	}
+	l.drawn = l.drawn[:0]
 	for _, line := range table {
 		b.WriteString("\r" + line + "\x1b[K\n")
+		l.drawn = append(l.drawn, uniseg.StringWidth(escapes.ReplaceAllString(line, "")))
 	}
 	b.WriteString("\x1b[J")
-	l.lines = len(table)
 	_, _ = io.WriteString(l.out, b.String())
 }

@@ -53,6 +53,8 @@ func outcomeLook(outcome string) (mark, color string) {
 		return "-", yellow
 	case "interrupted", "cancelled":
 		return "!", yellow
+	case waiting:
+		return "↻", yellow
 	}
 	return "·", grey
 }

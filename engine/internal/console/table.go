@@ -2,6 +2,7 @@ package console
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,125 +13,189 @@ import (
 const (
 	nameMax    = 28
 	stateWidth = 11
-	barWidth   = 20
-	rateWidth  = 9
-	etaWidth   = 7
 	timeWidth  = 7
+	rateWidth  = 8
+	etaWidth   = 10
+	peakWidth  = 7
+	wide       = 75 // room from which on the bar and the amount are long
 )
 
 // Table draws the board as lines of at most the given width. When there are more stages than
-// lines, the finished and the waiting are summed up and those that matter now are shown.
+// lines, those that matter now are shown and the others summed up.
 func (b *Board) Table(style Style, columns, lines int, now time.Time) []string {
 	columns = max(columns, 40)
 	name := 5
 	for _, r := range b.rows {
 		name = min(max(name, uniseg.StringWidth(r.name)), nameMax, columns/3)
 	}
-	out := []string{b.heading(style, columns, name, now)}
+	out := []string{b.heading(style, columns, now)}
 	shown, hidden := b.visible(max(lines-2, 3))
 	for _, r := range shown {
 		out = append(out, r.line(style, columns, name, now))
 	}
-	if hidden > 0 {
-		out = append(out, style.paint(grey, fmt.Sprintf("  … and %d more: %s", hidden, CountsText(b.Counts()))))
+	if len(hidden) > 0 {
+		text := fmt.Sprintf("  … and %d more: %s", len(hidden), CountsText(countRows(hidden)))
+		out = append(out, style.paint(grey, cut(text, columns)))
 	}
 	return out
 }
 
-func (b *Board) heading(style Style, columns, name int, now time.Time) string {
+// heading says which run it is, how long it has taken, and how much of it is done.
+func (b *Board) heading(style Style, columns int, now time.Time) string {
 	state := b.State
 	if state == "" {
-		state = Duration(now.Sub(b.Started).Round(100 * time.Millisecond))
+		state = Duration(now.Sub(b.Started))
 	}
-	left := fmt.Sprintf("  %s %s", pad("STAGE", name), pad("STATE", stateWidth))
-	right := "run " + b.Run + " " + state
-	if uniseg.StringWidth(left)+1+len(right) > columns {
-		return style.paint(bold, cut(right, columns)) // the columns speak for themselves
+	counts := b.Counts()
+	done := counts["succeeded"] + counts["cached"] + counts["skipped"]
+	text := fmt.Sprintf("run %s  %s  %d/%d stages", b.Run, state, done, len(b.rows))
+	for _, outcome := range []string{"failed", "blocked", "interrupted", "cancelled"} {
+		if n := counts[outcome]; n > 0 {
+			text += fmt.Sprintf(", %d %s", n, outcome)
+		}
 	}
-	return style.paint(bold, pad(left, columns-len(right)-1)+" "+right)
+	text = cut(text, columns)
+	const barRoom = 22
+	if room := columns - uniseg.StringWidth(text); room >= barRoom && b.State == "" && len(b.rows) > 0 {
+		return style.paint(bold, text) + "  " + bar(float64(done)/float64(len(b.rows)), barRoom-2)
+	}
+	return style.paint(bold, text)
 }
 
-// visible picks the rows to show: all when they fit, else what runs, what failed, what ended
-// last and what comes next, in order.
-func (b *Board) visible(limit int) (shown []*row, hidden int) {
+// someRows is how many of those that wait, and of those that have just ended, are shown of a run
+// that is larger than the screen.
+const someRows = 5
+
+// visible picks the rows to show, in order: all when they fit, else what runs, what failed, what
+// ended last and what comes next. Of a run that is over the screen is filled.
+func (b *Board) visible(limit int) (shown, hidden []*row) {
 	if len(b.rows) <= limit {
-		return b.rows, 0
+		return b.rows, nil
 	}
 	want := map[*row]bool{}
-	pick := func(match func(*row) bool) {
-		for _, r := range b.rows {
-			if len(want) < limit && !want[r] && match(r) {
+	pick := func(rows []*row, most int, match func(*row) bool) {
+		for _, r := range rows {
+			if most > 0 && len(want) < limit && !want[r] && match(r) {
 				want[r] = true
+				most--
 			}
 		}
 	}
-	pick(func(r *row) bool { return r.outcome == "running" })
-	pick(func(r *row) bool { return r.outcome == "failed" })
-	pick(func(r *row) bool { return r.outcome == "pending" })
-	for i := len(b.rows) - 1; i >= 0 && len(want) < limit; i-- {
-		want[b.rows[i]] = true
+	is := func(outcomes ...string) func(*row) bool {
+		return func(r *row) bool { return slices.Contains(outcomes, r.outcome) }
+	}
+	any := func(*row) bool { return true }
+	pick(b.rows, limit, is("running", waiting))
+	pick(b.rows, limit, is("failed", "interrupted"))
+	latest := slices.Clone(b.rows)
+	slices.SortStableFunc(latest, func(x, y *row) int { return y.ended.Compare(x.ended) })
+	pick(latest, someRows, func(r *row) bool { return !r.ended.IsZero() })
+	pick(b.rows, someRows, is("pending"))
+	if b.State != "" {
+		pick(latest, limit, any)
 	}
 	for _, r := range b.rows {
 		if want[r] {
 			shown = append(shown, r)
+		} else {
+			hidden = append(hidden, r)
 		}
 	}
-	return shown, len(b.rows) - len(shown)
+	return shown, hidden
 }
 
 func (r *row) line(style Style, columns, name int, now time.Time) string {
 	mark, color := outcomeLook(r.outcome)
 	head := mark + " " + pad(cutMiddle(r.name, name), name) + " "
-	left := style.paint(color, head+pad(r.outcome, stateWidth))
 	room := columns - 2 - name - 1 - stateWidth - 1
-	return left + " " + r.detail(style, room, now)
+	detail := r.detail(style, room, now)
+	if detail == "" {
+		return style.paint(color, head+r.outcome)
+	}
+	return style.paint(color, head+pad(r.outcome, stateWidth)) + " " + detail
 }
 
-// detail is what stands right of the state: bar, amount, rate, time left, time so far.
+// cells are put side by side while there is room.
+type cells struct {
+	room  int
+	parts []string
+}
+
+// add puts text of a fixed width; what does not fit is left out.
+func (c *cells) add(text string, width int) {
+	if c.room >= width {
+		c.parts = append(c.parts, pad(cut(text, width), width))
+		c.room -= width + 1
+	}
+}
+
+func (c *cells) text() string { return strings.TrimRight(strings.Join(c.parts, " "), " ") }
+
+// detail is what stands right of the state.
 func (r *row) detail(style Style, room int, now time.Time) string {
-	elapsed := r.elapsed
-	if r.outcome == "running" {
-		elapsed = now.Sub(r.started)
+	c := &cells{room: room}
+	switch r.outcome {
+	case "running":
+		c.add(Duration(now.Sub(r.started)), timeWidth)
+		r.running(c)
+		return c.text()
+	case "pending":
+		return ""
+	case "cached", "blocked":
+		return style.paint(grey, cut(r.reason, room))
 	}
-	if r.outcome != "running" {
-		text := ""
-		if r.outcome == "succeeded" || elapsed > 0 && r.outcome != "cached" {
-			text = Duration(elapsed) + "  "
-		}
-		if r.outcome != "succeeded" {
-			text += r.reason
-		}
-		return style.paint(grey, cut(text, room))
+	c.add(Duration(r.elapsed), timeWidth)
+	if r.peak > 0 {
+		c.add(Bytes(r.peak), peakWidth)
 	}
-	parts := []string{}
-	add := func(text string, width int) {
-		if room >= width+1 {
-			parts = append(parts, pad(cut(text, width), width))
-			room -= width + 1
-		}
-	}
-	add(Duration(elapsed), timeWidth)
-	if r.total > 0 {
-		add(bar(float64(r.done)/float64(r.total), barWidth), barWidth)
-	}
-	if r.unit != "" {
-		add(amountText(r), 18)
-		if rate := r.rate(); rate > 0 && r.unit != "bytes" {
-			add(rateText(rate), rateWidth)
-		} else if rate > 0 {
-			add(Bytes(int64(rate))+"/s", rateWidth)
-		}
-	}
-	if eta := r.eta(); eta >= 0 {
-		add("-"+Duration(eta), etaWidth)
+	text := r.reason
+	if r.outcome == "succeeded" {
+		text = "" // why it ran was said when it started
 	}
 	if r.attempt > 1 {
-		add(fmt.Sprintf("attempt %d", r.attempt), 10)
+		text = strings.TrimSpace(fmt.Sprintf("attempt %d  %s", r.attempt, text))
 	}
-	if r.message != "" && room > 8 {
-		parts = append(parts, cut(r.message, room))
+	if c.room > 0 && text != "" {
+		c.parts = append(c.parts, cut(text, c.room))
 	}
-	return strings.Join(parts, " ")
+	return style.paint(grey, c.text())
+}
+
+// running is how far a running stage is: bar, amount, rate, time left, memory, its own words.
+func (r *row) running(c *cells) {
+	barWidth, amountWidth := 10, 14
+	if c.room >= wide {
+		barWidth, amountWidth = 20, 18
+	}
+	if r.total > 0 {
+		c.add(bar(float64(r.done)/float64(r.total), barWidth), barWidth)
+	}
+	if r.unit != "" {
+		c.add(amountText(r), amountWidth)
+		rate := ""
+		if perSecond := r.rate(); perSecond > 0 && r.unit == "bytes" {
+			rate = Bytes(int64(perSecond)) + "/s"
+		} else if perSecond > 0 {
+			rate = rateText(perSecond)
+		}
+		c.add(rate, rateWidth)
+	}
+	if r.total > 0 {
+		left := ""
+		if eta := r.eta(); eta >= 0 {
+			left = Duration(eta) + " left"
+		}
+		c.add(left, etaWidth)
+	}
+	if r.attempt > 1 {
+		c.add(fmt.Sprintf("attempt %d", r.attempt), len("attempt 2"))
+	}
+	if r.peak > 0 {
+		c.add(Bytes(r.peak), peakWidth)
+	}
+	if r.message != "" && c.room > 8 {
+		c.parts = append(c.parts, cut(r.message, c.room))
+	}
 }
 
 // bar draws a share of 1 in eighths of a cell.
@@ -145,7 +210,7 @@ func bar(share float64, width int) string {
 }
 
 // outcomeOrder is the order in which counts are told.
-var outcomeOrder = []string{"succeeded", "cached", "skipped", "running", "pending", "failed", "blocked", "interrupted", "cancelled"}
+var outcomeOrder = []string{"succeeded", "cached", "skipped", "running", waiting, "pending", "failed", "blocked", "interrupted", "cancelled"}
 
 // CountsText writes counts of outcomes: "3 succeeded, 1 failed".
 func CountsText(counts map[string]int) string {
