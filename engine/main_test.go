@@ -105,7 +105,7 @@ func engineVerb(ctx context.Context, e *engine.Engine, verb string, control *eng
 		_, err := e.GC(ctx, state.GCPolicy{ByCount: true, Keep: 1})
 		return &engine.Outcome{State: "succeeded"}, err
 	case "repair":
-		return &engine.Outcome{State: "succeeded"}, repair(ctx, e.StateDir())
+		return &engine.Outcome{State: "succeeded"}, repair(ctx, e)
 	}
 	if file, ok := strings.CutPrefix(verb, "import:"); ok {
 		f, err := os.Open(file)
@@ -128,10 +128,10 @@ func engineVerb(ctx context.Context, e *engine.Engine, verb string, control *eng
 }
 
 // repair mends what check finds.
-func repair(ctx context.Context, dir string) error {
-	findings, err := state.Check(ctx, dir, state.CheckOptions{})
+func repair(ctx context.Context, e *engine.Engine) error {
+	findings, err := e.CheckState(ctx, state.CheckOptions{})
 	if err == nil {
-		_, err = state.Repair(ctx, dir, findings)
+		_, err = e.RepairState(ctx, findings)
 	}
 	return err
 }

@@ -37,8 +37,11 @@ const (
 	CodeJournal           = "journal"            // a line that is damaged, with good ones after it
 	CodeJournalTorn       = "journal_torn"       // a last line that a crash cut off
 	CodeJournalMissing    = "journal_missing"
-	CodeRunMissing        = "run_missing" // a run without folder
-	CodeRunUnknown        = "run_unknown" // a folder without run
+	CodeJournalBehind     = "journal_behind"  // it lacks records of the database
+	CodeDatabaseBehind    = "database_behind" // it lacks transactions that a journal has
+	CodeTrash             = "trash"           // what a gc or an import left when it was cut off
+	CodeRunMissing        = "run_missing"     // a run without folder
+	CodeRunUnknown        = "run_unknown"     // a folder without run
 	CodeRunInterrupted    = "run_interrupted"
 	CodeAttemptMissing    = "attempt_missing" // succeeded, without folder
 	CodeAttemptDamaged    = "attempt_damaged" // succeeded, its manifest does not verify
@@ -64,6 +67,10 @@ type checker struct {
 	store    *Store
 	opts     CheckOptions
 	findings []Finding
+	// histories by run, of those whose journals are whole and that no engine holds.
+	histories map[string]*history
+	// live runs had an engine before their records were read: both go on changing.
+	live map[string]bool
 }
 
 const (
@@ -83,7 +90,10 @@ func Check(ctx context.Context, dir string, opts CheckOptions) ([]Finding, error
 		return nil, err
 	}
 	defer s.Close()
-	c := &checker{store: s, opts: opts}
+	c := &checker{store: s, opts: opts, histories: map[string]*history{}, live: map[string]bool{}}
+	if err := c.findLive(); err != nil {
+		return nil, err
+	}
 	records, err := c.database(ctx)
 	if err != nil {
 		return nil, err
@@ -99,11 +109,24 @@ func Check(ctx context.Context, dir string, opts CheckOptions) ([]Finding, error
 			return nil, err
 		}
 		c.agreement(records)
+		if err := c.compare(records); err != nil {
+			return nil, err
+		}
 	}
 	slices.SortStableFunc(c.findings, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.Severity, b.Severity), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Code, b.Code))
 	})
 	return c.findings, nil
+}
+
+func (c *checker) findLive() error {
+	ids, err := runFolders(c.store.dir)
+	for _, id := range ids {
+		if err == nil {
+			_, c.live[id], err = Query(c.store.dir, id)
+		}
+	}
+	return err
 }
 
 func (c *checker) add(severity Severity, code, path, repair, format string, args ...any) {
@@ -206,6 +229,18 @@ func (c *checker) leftovers() error {
 			c.add(Note, code, p, "", "left over; it is not used")
 		}
 	}
+	for _, name := range []string{trashName, incomingName} {
+		entries, err := readFolder(filepath.Join(c.store.dir, name))
+		if err != nil {
+			return fmt.Errorf("looking for leftovers: %w", err)
+		}
+		for _, e := range entries {
+			path := filepath.Join(c.store.dir, name, e.Name())
+			if !lockedFile(filepath.Join(path, runLockName)) {
+				c.add(Note, CodeTrash, path, "", "left by a gc or an import that was cut off; `so8t gc` removes it")
+			}
+		}
+	}
 	locks, err := os.ReadDir(filepath.Join(c.store.dir, locksName))
 	if err != nil {
 		return fmt.Errorf("looking for leftovers: %w", err)
@@ -238,26 +273,43 @@ func (c *checker) journals() error {
 		return err
 	}
 	for _, id := range ids {
-		path := JournalPath(c.store.dir, id)
-		f, err := os.Open(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // folders looks whether there should be one
-		}
-		if err != nil {
+		if err := c.journal(id); err != nil {
 			return fmt.Errorf("checking journals: %w", err)
 		}
-		ext, err := scanJournal(f, 0, func(journalLine) error { return nil })
-		_ = f.Close()
-		if err != nil {
-			return fmt.Errorf("checking journals: %w", err)
-		}
-		if ext.inside > 0 {
-			c.add(Damage, CodeJournal, path, repairJournal, "%d of its lines do not match their checksums", ext.inside)
-		}
-		// A live engine may just be writing a line.
-		if _, alive, err := Query(c.store.dir, id); err == nil && !alive && ext.trailer > 0 {
-			c.add(Note, CodeJournalTorn, path, "", "the last %d bytes are no whole line; they are dropped when the run goes on", ext.size-ext.end)
-		}
+	}
+	return nil
+}
+
+func (c *checker) journal(id string) error {
+	_, alive, err := Query(c.store.dir, id)
+	if err != nil {
+		return err
+	}
+	path := JournalPath(c.store.dir, id)
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // folders looks whether there should be one
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	h := newHistory()
+	ext, err := scanJournal(f, 0, h.add)
+	if err != nil {
+		return err
+	}
+	if ext.inside > 0 {
+		c.add(Damage, CodeJournal, path, repairJournal, "%d of its lines do not match their checksums", ext.inside)
+	}
+	if alive {
+		return nil
+	}
+	if ext.inside == 0 && !c.live[id] {
+		c.histories[id] = h
+	}
+	if ext.trailer > 0 {
+		c.add(Note, CodeJournalTorn, path, "", "the last %d bytes are no whole line; they are dropped when the run goes on", ext.size-ext.end)
 	}
 	return nil
 }

@@ -20,7 +20,9 @@ type allRecords struct {
 	cache    []CacheEntry
 	parts    []LatestParts
 	files    []fileDigest
-	damaged  []string // records that cannot be read
+	// published are the outputs that were put at paths of the project.
+	published []Published
+	damaged   []string // records that cannot be read
 }
 
 // readAll reads every record of every bucket and checks its checksum.
@@ -28,6 +30,7 @@ func readAll(t *Tx) (*allRecords, error) {
 	all := &allRecords{}
 	for _, read := range []func() error{
 		func() error { return readBucket(t, bucketMeta, nil, &all.damaged) },
+		func() error { return readPublished(t, &all.published) },
 		func() error { return readInto(t, bucketRuns, &all.runs, &all.damaged) },
 		func() error { return readInto(t, bucketPlans, &all.plans, &all.damaged) },
 		func() error { return readInto(t, bucketStages, &all.stages, &all.damaged) },
@@ -64,6 +67,21 @@ func readBucket(t *Tx, bucket []byte, take func(doc []byte) error, damaged *[]st
 		}
 		if err != nil {
 			*damaged = append(*damaged, fmt.Sprintf("record %s %q: %v", bucket, k, err))
+		}
+		return nil
+	})
+}
+
+// readPublished reads what of bucketMeta belongs to runs. What is damaged was found before.
+func readPublished(t *Tx, list *[]Published) error {
+	prefix, err := prefixKey(keyPublished)
+	if err != nil {
+		return err
+	}
+	return t.scan(bucketMeta, prefix, func(k, v []byte) error {
+		var p Published
+		if decodeValue(bucketMeta, k, v, &p) == nil {
+			*list = append(*list, p)
 		}
 		return nil
 	})

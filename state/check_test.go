@@ -96,10 +96,10 @@ func TestCheckLeavesALiveRunAlone(t *testing.T) {
 		t.Errorf("findings %+v", findings)
 	}
 	var held *HeldError
-	if _, err := Repair(context.Background(), dir, nil); !errors.As(err, &held) {
+	if _, err := repair(dir, nil); !errors.As(err, &held) {
 		t.Errorf("repair beside a live engine: %v", err)
 	}
-	if err := Rebuild(context.Background(), dir); !errors.Is(err, ErrHeld) {
+	if err := withStore(dir, func(s *Store) error { return s.rebuild(context.Background()) }); !errors.Is(err, ErrHeld) {
 		t.Errorf("rebuild beside a live engine: %v", err)
 	}
 }
@@ -118,7 +118,7 @@ func TestRepairMovesDamagedOutputsAside(t *testing.T) {
 		return nil
 	}
 	findings := check(t, dir, CheckOptions{VerifyAttempt: verify})
-	if _, err := Repair(context.Background(), dir, findings); err != nil {
+	if _, err := repair(dir, findings); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(filepath.Join(folder+".damaged-1", "out"))
@@ -172,7 +172,7 @@ func TestRepairForgetsLostOutputs(t *testing.T) {
 			if want < 0 {
 				want = before - 1
 			}
-			done, err := Repair(context.Background(), dir, check(t, dir, CheckOptions{}))
+			done, err := repair(dir, check(t, dir, CheckOptions{}))
 			if err != nil || len(done) == 0 {
 				t.Fatalf("%q, %v", done, err)
 			}
@@ -184,7 +184,7 @@ func TestRepairForgetsLostOutputs(t *testing.T) {
 			if got := cachedBy(t, dir, run); got != want {
 				t.Errorf("%d entries of the run are left, want %d", got, want)
 			}
-			if err := Rebuild(context.Background(), dir); err != nil {
+			if err := withStore(dir, func(s *Store) error { return s.rebuild(context.Background()) }); err != nil {
 				t.Fatal(err)
 			}
 			if got := cachedBy(t, dir, run); got != want {

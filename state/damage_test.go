@@ -267,7 +267,7 @@ func TestRepair(t *testing.T) {
 			if countDamage(findings) == 0 {
 				t.Fatalf("not found: %+v", findings)
 			}
-			done, err := Repair(context.Background(), dir, findings)
+			done, err := repair(dir, findings)
 			if err != nil || len(done) == 0 {
 				t.Fatalf("repair did %q, %v", done, err)
 			}
@@ -299,4 +299,12 @@ func countDamage(findings []Finding) int {
 		}
 	}
 	return n
+}
+
+func repair(dir string, findings []Finding) (done []string, err error) {
+	err = withStore(dir, func(s *Store) error {
+		done, err = s.Repair(context.Background(), findings)
+		return err
+	})
+	return done, err
 }

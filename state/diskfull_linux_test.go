@@ -73,7 +73,7 @@ func TestDiskFull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Rebuild(context.Background(), dir); err != nil {
+	if err := withStore(dir, func(s *Store) error { return s.rebuild(context.Background()) }); err != nil {
 		t.Fatal(err)
 	}
 	if after, err := contentOf(dir); err != nil || string(after) != string(before) {

@@ -243,6 +243,14 @@ func (c *collection) strayRun(ctx context.Context, id string) error {
 	if err != nil || found {
 		return err
 	}
+	// Work without records, of a run whose journal is lost as well, is left for somebody to look at.
+	attempts, err := attemptFolders(c.s.dir, id, func(string) bool { return true })
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(JournalPath(c.s.dir, id)); errors.Is(err, fs.ErrNotExist) && len(attempts) > 0 {
+		return nil
+	}
 	c.releaseOnWindows(id)
 	return c.trash(RunDir(c.s.dir, id), "no run of this id")
 }

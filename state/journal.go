@@ -159,17 +159,18 @@ func (j *journal) recover(path string) error {
 }
 
 // append writes one line, and syncs it and all before it when asked to. When that fails
-// the line is taken back, so that the next one does not follow half of it.
-func (j *journal) append(entries []journalEntry, sync bool) error {
+// the line is taken back, so that the next one does not follow half of it. withdraw takes it back
+// later, unless something follows it by then.
+func (j *journal) append(entries []journalEntry, sync bool) (withdraw func(), err error) {
 	line, err := encodeLine(journalLine{Time: time.Now().UTC(), Entries: entries})
 	if err != nil {
-		return fmt.Errorf("encoding a line of the journal: %w", err)
+		return nil, fmt.Errorf("encoding a line of the journal: %w", err)
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	before, err := j.file.Stat()
 	if err != nil {
-		return fmt.Errorf("writing the journal: %w", err)
+		return nil, fmt.Errorf("writing the journal: %w", err)
 	}
 	_, err = j.file.Write(line)
 	if err == nil && sync {
@@ -178,9 +179,15 @@ func (j *journal) append(entries []journalEntry, sync bool) error {
 	if err != nil {
 		// By name: Windows lets no file be cut that is open for appending.
 		_ = os.Truncate(j.file.Name(), before.Size())
-		return fmt.Errorf("writing the journal: %w", err)
+		return nil, fmt.Errorf("writing the journal: %w", err)
 	}
-	return nil
+	return func() {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		if now, err := j.file.Stat(); err == nil && now.Size() == before.Size()+int64(len(line)) {
+			_ = os.Truncate(j.file.Name(), before.Size())
+		}
+	}, nil
 }
 
 func (j *journal) close() error {
@@ -196,7 +203,8 @@ func (s *Store) AppendEvent(run string, event json.RawMessage) error {
 	if err != nil {
 		return err
 	}
-	return j.append([]journalEntry{{Kind: kindEvent, Value: event}}, false)
+	_, err = j.append([]journalEntry{{Kind: kindEvent, Value: event}}, false)
+	return err
 }
 
 // journalExtent says what a scan found.

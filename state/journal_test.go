@@ -134,13 +134,13 @@ func TestDamagedJournalIsRepairedFromTheDatabase(t *testing.T) {
 			if countDamage(findings) != 1 {
 				t.Fatalf("findings %+v", findings)
 			}
-			if _, err := Repair(context.Background(), dir, findings); err != nil {
+			if _, err := repair(dir, findings); err != nil {
 				t.Fatal(err)
 			}
 			if findings := check(t, dir, CheckOptions{}); countDamage(findings) > 0 {
 				t.Errorf("after the repair: %+v", findings)
 			}
-			if err := Rebuild(context.Background(), dir); err != nil {
+			if err := withStore(dir, func(s *Store) error { return s.rebuild(context.Background()) }); err != nil {
 				t.Fatal(err)
 			}
 			if got, err := contentOf(dir); err != nil || !bytes.Equal(got, content) {

@@ -265,7 +265,7 @@ func TestCrashAtEachStep(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := Rebuild(context.Background(), dir); err != nil {
+		if err := withStore(dir, func(s *Store) error { return s.rebuild(context.Background()) }); err != nil {
 			t.Fatal(err)
 		}
 		if after, err := contentOf(dir); err != nil || string(after) != string(before) {
@@ -353,7 +353,7 @@ func TestKilledWriter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Rebuild(context.Background(), dir); err != nil {
+	if err := withStore(dir, func(s *Store) error { return s.rebuild(context.Background()) }); err != nil {
 		t.Fatal(err)
 	}
 	after, err := contentOf(dir)

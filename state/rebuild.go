@@ -12,38 +12,49 @@ import (
 	"time"
 )
 
-// Rebuild makes the database anew from the journals of all runs and moves the old one
+// rebuild makes the database anew from the journals of all runs and moves the old one
 // aside. It refuses with *HeldError while an engine is alive. Digests of files are not
 // in the journals; they are computed again when they are needed.
-func Rebuild(ctx context.Context, dir string) error {
-	s, err := Open(dir, Options{})
-	if err != nil {
-		return err
-	}
-	defer s.Close()
+func (s *Store) rebuild(ctx context.Context) error {
 	release, err := s.takeTurn(ctx, true)
 	if err != nil {
 		return err
 	}
 	defer release()
-	if err := refuseLiveEngines(s.dir); err != nil {
+	if err := s.rebuildLocked(); err != nil {
 		return fmt.Errorf("rebuilding the database: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) rebuildLocked() error {
+	if err := refuseLiveEngines(s.dir); err != nil {
+		return err
 	}
 	lines, err := s.allLines()
 	if err != nil {
-		return fmt.Errorf("rebuilding the database: %w", err)
+		return err
 	}
 	// Made whole beside the old one, under a name that the old one does not have.
 	fresh := s.databasePath() + ".rebuilt"
-	err = createDatabase(fresh, s.schema, func(t *Tx) error { return replay(t, lines) })
+	err = createDatabase(fresh, s.schema, func(t *Tx) error {
+		if err := replay(t, lines); err != nil {
+			return err
+		}
+		return fillGaps(t)
+	})
 	if err != nil {
-		return fmt.Errorf("rebuilding the database: %w", err)
+		return err
 	}
-	if _, err := moveAside(s.databasePath()); err != nil {
-		return fmt.Errorf("rebuilding the database: %w", err)
+	if _, err := s.moveAside(s.databasePath()); err != nil {
+		return err
+	}
+	// A crash here leaves no database, which is found and rebuilt like any other lost one.
+	if err := s.beforeCommit("rename " + databaseName); err != nil {
+		return err
 	}
 	if err := os.Rename(fresh, s.databasePath()); err != nil {
-		return fmt.Errorf("rebuilding the database: %w", err)
+		return err
 	}
 	return syncDir(s.dir)
 }
@@ -132,7 +143,7 @@ func decodeAnd[T any](doc json.RawMessage, put func(T) error) error {
 
 // moveAside renames path to path.damaged-N with the first N that is free. It returns the
 // new name; "" when there was nothing.
-func moveAside(path string) (string, error) {
+func (s *Store) moveAside(path string) (string, error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
@@ -143,6 +154,9 @@ func moveAside(path string) (string, error) {
 			continue
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+		if err := s.beforeCommit("rename " + filepath.Base(aside)); err != nil {
 			return "", err
 		}
 		return aside, errors.Join(os.Rename(path, aside), syncDir(filepath.Dir(path)))

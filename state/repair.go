@@ -9,63 +9,71 @@ import (
 	"path/filepath"
 )
 
-// Repair does what the findings' Repair says: a damaged database is rebuilt from the
-// journals, damaged folders and files are moved aside. Nothing is deleted. It returns
-// what it did, in order. It refuses with *HeldError while an engine is alive.
-func Repair(ctx context.Context, dir string, findings []Finding) ([]string, error) {
-	if err := refuseLiveEngines(dir); err != nil {
-		return nil, fmt.Errorf("repairing: %w", err)
-	}
-	var done []string
-	var journals []string     // of runs whose journal has lost lines
-	lost := map[string]bool{} // folders, of runs and of attempts, that are not there
-	rebuild := false
+// repairs is what findings ask for.
+type repairs struct {
+	rebuild  bool
+	aside    []string // damaged folders and files, relative to the state folder
+	cut      []string // journals that have lost lines, relative to the state folder
+	complete []string // runs whose journals lack records
+	// lost are folders, of runs and of attempts, that are not there.
+	lost map[string]bool
+}
+
+func (s *Store) repairsOf(findings []Finding) repairs {
+	r := repairs{lost: map[string]bool{}}
 	for _, f := range findings {
-		if f.Severity != Damage || f.Repair == "" {
+		if f.Severity != Damage {
 			continue
 		}
-		path := filepath.Join(dir, filepath.FromSlash(f.Path))
+		path := s.path(f.Path)
 		switch f.Repair {
 		case repairRebuild:
-			rebuild = true
-		case repairJournal:
-			aside, err := keepGoodLines(path)
-			if err != nil {
-				return done, fmt.Errorf("repairing %q: %w", f.Path, err)
-			}
-			if aside != "" {
-				done = append(done, fmt.Sprintf("%s: moved to %s, its good lines kept", f.Path, filepath.Base(aside)))
-			}
-			journals = append(journals, filepath.Base(filepath.Dir(path)))
-		case repairRun:
-			journals = append(journals, filepath.Base(path))
-			lost[path] = true
-		case repairForget:
-			lost[path] = true
+			r.rebuild = true
 		case repairAside:
-			aside, err := moveAside(path)
-			if err != nil {
-				return done, fmt.Errorf("repairing %q: %w", f.Path, err)
-			}
-			if aside != "" {
-				done = append(done, fmt.Sprintf("%s: moved to %s", f.Path, filepath.Base(aside)))
-			}
+			r.aside = append(r.aside, f.Path)
+		case repairJournal:
+			r.cut = append(r.cut, f.Path)
+			r.complete = append(r.complete, filepath.Base(filepath.Dir(path)))
+		case repairRun:
+			r.complete = append(r.complete, filepath.Base(path))
+			r.lost[path] = true
+		case repairForget:
+			r.lost[path] = true
 		}
 	}
-	if rebuild {
-		if err := Rebuild(ctx, dir); err != nil {
+	return r
+}
+
+func (s *Store) path(rel string) string { return filepath.Join(s.dir, filepath.FromSlash(rel)) }
+
+// Repair does what the findings' Repair says: a damaged database is rebuilt from the
+// journals, damaged folders and files are moved aside. Nothing is deleted. It returns
+// what it did, in order. It refuses with *HeldError while an engine is alive. When it is cut
+// off, Check finds what is left to do.
+func (s *Store) Repair(ctx context.Context, findings []Finding) ([]string, error) {
+	if err := refuseLiveEngines(s.dir); err != nil {
+		return nil, fmt.Errorf("repairing: %w", err)
+	}
+	r := s.repairsOf(findings)
+	done, err := s.setAside(r)
+	if err != nil {
+		return done, err
+	}
+	if r.rebuild {
+		// The other findings were made without the records, and are made again with them.
+		if err := s.rebuild(ctx); err != nil {
 			return done, err
 		}
 		return append(done, databaseName+": rebuilt from the journals, the old one moved aside"), nil
 	}
-	if len(journals) > 0 {
-		if err := completeJournals(ctx, dir, journals); err != nil {
+	if len(r.complete) > 0 {
+		if err := s.completeJournals(ctx, r.complete); err != nil {
 			return done, fmt.Errorf("repairing journals: %w", err)
 		}
 		done = append(done, "journals: completed with the database's records")
 	}
-	if len(lost) > 0 {
-		n, err := forget(ctx, dir, lost)
+	if len(r.lost) > 0 {
+		n, err := s.forget(ctx, r.lost)
 		if err != nil {
 			return done, fmt.Errorf("forgetting lost outputs: %w", err)
 		}
@@ -74,21 +82,39 @@ func Repair(ctx context.Context, dir string, findings []Finding) ([]string, erro
 	return done, nil
 }
 
+// setAside moves damaged files and folders aside, and puts the good lines of journals in their place.
+func (s *Store) setAside(r repairs) (done []string, err error) {
+	for _, step := range []struct {
+		paths []string
+		move  func(path string) (aside string, err error)
+		text  string
+	}{
+		{r.cut, s.keepGoodLines, "%s: moved to %s, its good lines kept"},
+		{r.aside, s.moveAside, "%s: moved to %s"},
+	} {
+		for _, rel := range step.paths {
+			aside, err := step.move(s.path(rel))
+			if err != nil {
+				return done, fmt.Errorf("repairing %q: %w", rel, err)
+			}
+			if aside != "" {
+				done = append(done, fmt.Sprintf(step.text, rel, filepath.Base(aside)))
+			}
+		}
+	}
+	return done, nil
+}
+
 // forget takes out of the cache what lay in folders that are not there, and says how many
 // entries that were.
-func forget(ctx context.Context, dir string, lost map[string]bool) (n int, err error) {
-	s, err := Open(dir, Options{})
-	if err != nil {
-		return 0, err
-	}
-	defer s.Close()
+func (s *Store) forget(ctx context.Context, lost map[string]bool) (n int, err error) {
 	err = s.Update(ctx, func(t *Tx) error {
 		all, err := readAll(t)
 		if err != nil {
 			return err
 		}
 		for _, e := range all.cache {
-			if !lost[RunDir(dir, e.Run)] && !lost[AttemptDir(dir, e.Run, e.Instance, e.Attempt)] {
+			if !lost[RunDir(s.dir, e.Run)] && !lost[AttemptDir(s.dir, e.Run, e.Instance, e.Attempt)] {
 				continue
 			}
 			n++
@@ -101,8 +127,9 @@ func forget(ctx context.Context, dir string, lost map[string]bool) (n int, err e
 	return n, err
 }
 
-// keepGoodLines moves a journal aside and puts one with its good lines in its place.
-func keepGoodLines(path string) (aside string, err error) {
+// keepGoodLines moves a journal aside and puts one with its good lines in its place. A crash in
+// between leaves no journal; the database completes it then.
+func (s *Store) keepGoodLines(path string) (aside string, err error) {
 	in, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
@@ -126,7 +153,10 @@ func keepGoodLines(path string) (aside string, err error) {
 	if err = errors.Join(err, out.Sync(), out.Close(), in.Close()); err != nil {
 		return "", err
 	}
-	if aside, err = moveAside(path); err != nil {
+	if aside, err = s.moveAside(path); err != nil {
+		return "", err
+	}
+	if err := s.beforeCommit("rename " + filepath.Base(path)); err != nil {
 		return "", err
 	}
 	return aside, errors.Join(os.Rename(temp, path), syncDir(filepath.Dir(path)))
@@ -134,12 +164,7 @@ func keepGoodLines(path string) (aside string, err error) {
 
 // completeJournals appends to the journals of runs all that the database knows of them,
 // so that it can be rebuilt from them again.
-func completeJournals(ctx context.Context, dir string, runs []string) error {
-	s, err := Open(dir, Options{})
-	if err != nil {
-		return err
-	}
-	defer s.Close()
+func (s *Store) completeJournals(ctx context.Context, runs []string) error {
 	return s.Update(ctx, func(t *Tx) error {
 		all, err := readAll(t)
 		if err != nil {
@@ -159,36 +184,26 @@ func completeJournals(ctx context.Context, dir string, runs []string) error {
 
 // log adds all records of a run to the transaction's lines.
 func (all *allRecords) log(t *Tx, run string) error {
-	var errs []error
-	for _, r := range all.plans {
-		if r.Run == run {
-			errs = append(errs, t.log(run, kindPlan, "", r))
+	return errors.Join(
+		logOf(t, run, kindPlan, all.plans, func(r RunPlan) string { return r.Run }),
+		logOf(t, run, kindRun, all.runs, func(r Run) string { return r.ID }),
+		logOf(t, run, kindStage, all.stages, func(r StageRecord) string { return r.Run }),
+		logOf(t, run, kindAttempt, all.attempts, func(r Attempt) string { return r.Run }),
+		logOf(t, run, kindCache, all.cache, func(r CacheEntry) string { return r.Run }),
+		logOf(t, run, kindParts, all.parts, func(r LatestParts) string { return r.Run }),
+		logOf(t, run, kindPublished, all.published, func(r Published) string { return r.Run }),
+	)
+}
+
+// logOf adds those of a kind of records that are of the run.
+func logOf[T any](t *Tx, run, kind string, records []T, of func(T) string) error {
+	for _, r := range records {
+		if of(r) != run {
+			continue
+		}
+		if err := t.log(run, kind, "", r); err != nil {
+			return err
 		}
 	}
-	for _, r := range all.runs {
-		if r.ID == run {
-			errs = append(errs, t.log(run, kindRun, "", r))
-		}
-	}
-	for _, r := range all.stages {
-		if r.Run == run {
-			errs = append(errs, t.log(run, kindStage, "", r))
-		}
-	}
-	for _, r := range all.attempts {
-		if r.Run == run {
-			errs = append(errs, t.log(run, kindAttempt, "", r))
-		}
-	}
-	for _, r := range all.cache {
-		if r.Run == run {
-			errs = append(errs, t.log(run, kindCache, "", r))
-		}
-	}
-	for _, r := range all.parts {
-		if r.Run == run {
-			errs = append(errs, t.log(run, kindParts, "", r))
-		}
-	}
-	return errors.Join(errs...)
+	return nil
 }

@@ -214,7 +214,7 @@ func TestSimulation(t *testing.T) {
 				t.Errorf("too little happened: %d operations accepted, %d refused, %d cached", accepted, refused, len(m.cache))
 			}
 			compare(t, openStore(t, dir, Options{}), m)
-			if err := Rebuild(context.Background(), dir); err != nil {
+			if err := withStore(dir, func(s *Store) error { return s.rebuild(context.Background()) }); err != nil {
 				t.Fatal(err)
 			}
 			compare(t, openStore(t, dir, Options{}), m)

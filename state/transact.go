@@ -99,14 +99,17 @@ func (s *Store) inTransaction(db *database, write bool, f func(*Tx) error) (err 
 	if err := f(t); err != nil || !write || !t.dirty {
 		return err
 	}
-	if err := s.writeJournals(t); err != nil {
+	withdraw, err := s.writeJournals(t)
+	if err != nil {
 		return err
 	}
 	if err := s.beforeCommit("commit " + t.what); err != nil {
+		withdraw()
 		return err
 	}
 	ended = true
 	if err := soundly(db.path, t.bolt.Commit); err != nil {
+		withdraw()
 		return fmt.Errorf("committing %s: %w", t.what, err)
 	}
 	return nil
@@ -119,13 +122,20 @@ func (s *Store) beforeCommit(what string) error {
 	return s.opts.BeforeCommit(what)
 }
 
-// writeJournals appends what the transaction changed to the journals of its runs.
-func (s *Store) writeJournals(t *Tx) error {
+// writeJournals appends what the transaction changed to the journals of its runs. withdraw takes
+// that back when it is not committed after all.
+func (s *Store) writeJournals(t *Tx) (withdraw func(), err error) {
+	var written []func()
+	withdraw = func() {
+		for _, w := range written {
+			w()
+		}
+	}
 	if len(t.lines) == 0 {
-		return nil
+		return withdraw, nil
 	}
 	if err := s.beforeCommit("journal " + t.what); err != nil {
-		return err
+		return nil, err
 	}
 	var order []string
 	byRun := map[string][]journalEntry{}
@@ -137,14 +147,18 @@ func (s *Store) writeJournals(t *Tx) error {
 	}
 	for _, run := range order {
 		j, err := s.journal(run)
-		if err != nil {
-			return err
+		if err == nil {
+			var back func()
+			if back, err = j.append(byRun[run], true); err == nil {
+				written = append(written, back)
+			}
 		}
-		if err := j.append(byRun[run], true); err != nil {
-			return err
+		if err != nil {
+			withdraw()
+			return nil, err
 		}
 	}
-	return nil
+	return withdraw, nil
 }
 
 // database is an open bbolt file.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/so8t/so8t/engine"
 	"github.com/so8t/so8t/engine/internal/console"
 	"github.com/so8t/so8t/plugins/manifest"
 	"github.com/so8t/so8t/state"
@@ -24,18 +26,15 @@ func (a *app) checkCommand() *cobra.Command {
 		Example: "  so8t check\n  so8t check --repair",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			project, err := a.projectDir()
+			e, err := a.open(engineSettings{})
 			if err != nil {
 				return err
 			}
-			dir, err := stateDir(project)
-			if err != nil {
-				return err
-			}
+			defer func() { _ = e.Close() }()
 			options := state.CheckOptions{Command: []string{a.Self, hiddenCheck}, VerifyAttempt: verifyAttempt}
-			findings, err := state.Check(c.Context(), dir, options)
+			findings, err := e.CheckState(c.Context(), options)
 			if err == nil && repair {
-				findings, err = a.repair(c.Context(), dir, options, findings)
+				findings, err = a.repair(c.Context(), e, options, findings)
 			}
 			if err != nil {
 				return err
@@ -48,16 +47,29 @@ func (a *app) checkCommand() *cobra.Command {
 	return c
 }
 
+// maxRepairs bounds how often what a repair brings to light is repaired: damage to the database hides
+// what its records would tell.
+const maxRepairs = 3
+
 // repair mends what it can, says what it did, and returns what is found afterwards.
-func (a *app) repair(ctx context.Context, dir string, options state.CheckOptions, findings []state.Finding) ([]state.Finding, error) {
-	done, err := state.Repair(ctx, dir, findings)
-	for _, line := range done {
-		fmt.Fprintln(a.Err, "repaired:", line)
+func (a *app) repair(ctx context.Context, e *engine.Engine, options state.CheckOptions, findings []state.Finding) ([]state.Finding, error) {
+	for range maxRepairs {
+		done, err := e.RepairState(ctx, findings)
+		for _, line := range done {
+			fmt.Fprintln(a.Err, "repaired:", line)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if findings, err = e.CheckState(ctx, options); err != nil || len(done) == 0 || !damaged(findings) {
+			return findings, err
+		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return state.Check(ctx, dir, options)
+	return findings, nil
+}
+
+func damaged(findings []state.Finding) bool {
+	return slices.ContainsFunc(findings, func(f state.Finding) bool { return f.Severity == state.Damage })
 }
 
 // verifyAttempt reads the outputs of an attempt whole and compares them with its manifest.
@@ -67,10 +79,7 @@ func verifyAttempt(folder string) error {
 }
 
 func (a *app) printFindings(findings []state.Finding, asJSON bool) error {
-	damaged := false
-	for _, f := range findings {
-		damaged = damaged || f.Severity == state.Damage
-	}
+	damage := damaged(findings)
 	if asJSON {
 		if findings == nil {
 			findings = []state.Finding{}
@@ -91,13 +100,13 @@ func (a *app) printFindings(findings []state.Finding, asJSON bool) error {
 			t.Write(a.Out, a.style(a.Out))
 		}
 		switch {
-		case damaged:
+		case damage:
 			fmt.Fprintln(a.Err, "the state is damaged: 'so8t check --repair' mends what can be mended")
 		default:
 			fmt.Fprintln(a.Err, "no damage")
 		}
 	}
-	if damaged {
+	if damage {
 		return quietError{exitDamaged}
 	}
 	return nil
