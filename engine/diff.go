@@ -153,7 +153,7 @@ func (e *Engine) paramsOf(r comparedRun) map[string]json.RawMessage {
 	_ = json.Unmarshal(r.plan.Params, &given) // none are given: nil
 	values := map[string]json.RawMessage{}
 	w, err := workflow.Parse(r.run.File, []byte(r.plan.Source), workflow.Options{
-		Root: e.opts.ProjectDir, Params: given, Support: supported,
+		Root: e.opts.ProjectDir, Params: given,
 		Describe: func(string) (*workflow.PluginSpec, error) { return nil, nil },
 	})
 	if err != nil {

@@ -23,9 +23,6 @@ type Workflow struct {
 	plugins map[string]*pluginInfo
 }
 
-// supported are the keys of the language that this package carries out besides the graph itself.
-var supported = []string{"secrets", "slots", "concurrency", "frozen", "publish", "on"}
-
 // Load reads the workflow at path, which is absolute or relative to the project, and lets its
 // plugins describe themselves. What is wrong with the file is workflow.Problems.
 func (e *Engine) Load(ctx context.Context, path string, params map[string]string) (*Workflow, error) {
@@ -39,7 +36,7 @@ func (e *Engine) Load(ctx context.Context, path string, params map[string]string
 
 func (e *Engine) parse(ctx context.Context, file string, source []byte, params map[string]string) (*Workflow, error) {
 	w := &Workflow{source: source, params: params, plugins: map[string]*pluginInfo{}}
-	opts := workflow.Options{Root: e.opts.ProjectDir, Params: params, Plugins: e.builtinNames(), Support: supported}
+	opts := workflow.Options{Root: e.opts.ProjectDir, Params: params, Plugins: e.builtinNames()}
 	lock, lockErr := manifest.ReadLock(e.opts.ProjectDir)
 	opts.Describe = func(uses string) (*workflow.PluginSpec, error) {
 		if lockErr != nil && isForeign(uses) {

@@ -38,7 +38,7 @@ func (r *run) work(ctx context.Context, n *node) (result, error) {
 		}
 	}
 	res, err := w.reuseOrTry(ctx)
-	if err == nil {
+	if err == nil && (res.outcome == state.Succeeded || res.outcome == state.Cached) {
 		r.publish(ctx, n, res.outputs)
 	}
 	return res, err

@@ -152,7 +152,7 @@ func (a *app) stagesOfWorkflow(c *cobra.Command, args []string, typed string) ([
 		return nil, directive
 	}
 	wf, err := workflow.Load(path, workflow.Options{
-		Root: project, Support: workflow.RuntimeKeys,
+		Root:     project,
 		Describe: func(string) (*workflow.PluginSpec, error) { return nil, nil },
 	})
 	if err != nil {

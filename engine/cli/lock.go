@@ -189,7 +189,7 @@ func projectWorkflows(project string) []string {
 func usesOf(project, file string) ([]string, error) {
 	var found []string
 	_, err := workflow.Load(file, workflow.Options{
-		Root: project, Support: workflow.RuntimeKeys,
+		Root: project,
 		Describe: func(uses string) (*workflow.PluginSpec, error) {
 			if strings.HasPrefix(uses, "./") {
 				found = append(found, "./"+path.Clean(uses))

@@ -174,5 +174,5 @@ func (a *app) loadDescribed(ctx context.Context, e *engine.Engine, flags workflo
 	if err != nil {
 		return nil, usageError{fmt.Errorf("reading descriptions: %w", err)}
 	}
-	return workflow.Load(path, workflow.Options{Root: project, Params: params, Describe: described.Describe, Plugins: described.Names(), Support: workflow.RuntimeKeys})
+	return workflow.Load(path, workflow.Options{Root: project, Params: params, Describe: described.Describe, Plugins: described.Names()})
 }

@@ -167,15 +167,12 @@ func (d *document) fields(n *node, table []keySpec, at Pos, what string) map[str
 	}
 	out := make(map[string]pair, len(n.pairs))
 	for _, p := range d.entries(n) {
-		spec, known := find(table, p.key.text)
+		_, known := find(table, p.key.text)
 		switch {
 		case p.key.broken:
 		case !known:
 			d.report.add(p.key.pos, CodeUnknownKey, d.report.suggest(p.key.text, names(table)), "unknown key %q in %s", p.key.text, what)
 		case p.value.isNull():
-		case spec.runtime && !contains(d.opts.Support, spec.name):
-			d.unsupported(p, what)
-			out[p.key.text] = p
 		default:
 			out[p.key.text] = p
 		}
@@ -194,10 +191,6 @@ func (d *document) requireKeys(have map[string]pair, table []keySpec, at Pos, wh
 	if missing != nil {
 		d.report.add(at, CodeMissingKey, "", "%s lacks %s", what, strings.Join(missing, ", "))
 	}
-}
-
-func (d *document) unsupported(p pair, what string) {
-	d.report.add(p.key.pos, CodeUnsupported, "", "%s is not supported yet (in %s)", p.key.text, what)
 }
 
 // plainText reads a text in which no reference is resolved.

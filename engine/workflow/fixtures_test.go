@@ -25,7 +25,7 @@ func describeFixtures(t testing.TB) *Descriptions {
 func loadFixture(t testing.TB, dir string, given map[string]string) (*Workflow, error) {
 	t.Helper()
 	d := describeFixtures(t)
-	return Load(filepath.Join(dir, "workflow.yaml"), Options{Root: dir, Params: given, Describe: d.Describe, Plugins: d.Names(), Support: RuntimeKeys})
+	return Load(filepath.Join(dir, "workflow.yaml"), Options{Root: dir, Params: given, Describe: d.Describe, Plugins: d.Names()})
 }
 
 func fixtureCases(t *testing.T, kind string) []string {

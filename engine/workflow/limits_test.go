@@ -127,29 +127,10 @@ func TestDepthOf100Passes(t *testing.T) {
 	}
 }
 
-// A key that nobody carries out is refused, not passed over.
-func TestUnsupported(t *testing.T) {
-	text := "version: 1\nsecrets: [A]\nconcurrency: 2\nslots: {s: 1}\non: {always: {run: x}}\nstages:\n" +
-		"  a: {uses: x, frozen: true, publish: {o: p}, resources: {slots: {s: 1}}, retry: {on: [timeout]}}\n"
-	_, err := Parse("w.yaml", []byte(text), Options{})
-	problems, _ := err.(Problems)
-	var got []string
-	for _, p := range problems {
-		got = append(got, fmt.Sprintf("%s %d:%d", p.Code, p.Line, p.Col))
-	}
-	want := "unsupported 2:1,unsupported 3:1,unsupported 4:1,unsupported 5:1,unsupported 7:16,unsupported 7:30,unsupported 7:59"
-	if strings.Join(got, ",") != want {
-		t.Errorf("got %s\n%v", strings.Join(got, ","), err)
-	}
-	if _, err := Parse("w.yaml", []byte(text), Options{Support: RuntimeKeys}); err != nil {
-		t.Error(err)
-	}
-}
-
 func TestPublishStaysInside(t *testing.T) {
 	for _, to := range []string{"/etc/x", "../x", "a/../../x", `C:\x`, "c:/x", "."} {
 		text := fmt.Sprintf("version: 1\nstages: {a: {uses: x, publish: {o: '%s'}}}\n", to)
-		_, err := Parse("w.yaml", []byte(text), Options{Support: RuntimeKeys})
+		_, err := Parse("w.yaml", []byte(text), Options{})
 		problems, _ := err.(Problems)
 		if len(problems) != 1 || problems[0].Code != CodeIncludeOutside {
 			t.Errorf("%s: %v", to, err)

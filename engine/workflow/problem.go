@@ -94,7 +94,6 @@ const (
 	CodeIncludeMissing      = "include-missing"
 	CodeIncludeCycle        = "include-cycle"
 	CodeCycle               = "cycle"
-	CodeUnsupported         = "unsupported"
 )
 
 // Problem is one thing that is wrong with a workflow.

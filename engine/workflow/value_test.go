@@ -11,7 +11,7 @@ import (
 
 func parseStage(t *testing.T, text string) *Node {
 	t.Helper()
-	w, err := Parse("w.yaml", []byte(text), Options{Support: RuntimeKeys})
+	w, err := Parse("w.yaml", []byte(text), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

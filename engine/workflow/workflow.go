@@ -21,15 +21,9 @@ type Options struct {
 	// is ErrUnknownPlugin is the problem unknown-plugin, any other bad-plugin. Nil, and a nil
 	// PluginSpec, leave `with`, outputs and metrics unchecked.
 	Describe func(uses string) (*PluginSpec, error)
-	// Support are the RuntimeKeys that the caller carries out. Where another is used is a problem of
-	// class unsupported, so that nothing that a file says is passed over in silence.
-	Support []string
 	// Plugins are the names that `uses` may hold beside paths, for "did you mean".
 	Plugins []string
 }
-
-// RuntimeKeys are the keys whose effect is not in this package but in who runs the workflow.
-var RuntimeKeys = []string{"secrets", "slots", "concurrency", "publish", "frozen", "on"}
 
 // ErrUnknownPlugin is returned by Options.Describe for a plugin that does not exist.
 var ErrUnknownPlugin = errors.New("unknown plugin")
