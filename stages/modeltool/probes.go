@@ -13,6 +13,7 @@ import (
 	"github.com/so8t/so8t/stages/internal/backend/probe"
 	"github.com/so8t/so8t/stages/internal/compute"
 	"github.com/so8t/so8t/stages/internal/ollamahost"
+	"github.com/so8t/so8t/stages/internal/phi3"
 )
 
 // Probe looks for one thing that the stages can use. The message says what was found, or what
@@ -36,7 +37,23 @@ func probeCPU(context.Context) (bool, string) {
 	if info.Device == "go" {
 		message += "; slow: kernels in plain Go, because this build has no cgo or SO8T_KERNELS asks for them"
 	}
+	if need := guideNeeds(); need != "" {
+		message += "; " + need
+	}
 	return true, message
+}
+
+// guideNeeds says what the model that so8t is made for takes to fine-tune.
+func guideNeeds() string {
+	dry := compute.OpenDry()
+	defer discard(dry)
+	p, err := phi3.PlanGuide(dry)
+	if err != nil {
+		return ""
+	}
+	gpu := p.Weights + p.Buffers() // the copies are the host's
+	return fmt.Sprintf("fine-tuning Phi-4-mini (int8, r 64, 2 rows of 512 tokens, recompute) takes %.1f GiB, on a GPU %.1f GiB of its memory",
+		float64(p.Total())/gib, float64(gpu)/gib)
 }
 
 func probeBLAS(context.Context) (bool, string) {

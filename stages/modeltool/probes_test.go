@@ -34,7 +34,7 @@ func TestProbeCUDA(t *testing.T) {
 }
 
 func TestProbeCPU(t *testing.T) {
-	if ok, message := probeNamed(t, "cpu"); !ok || !strings.Contains(message, "threads") {
+	if ok, message := probeNamed(t, "cpu"); !ok || !strings.Contains(message, "threads") || !strings.Contains(message, "Phi-4-mini") {
 		t.Errorf("%v %s", ok, message)
 	}
 	t.Setenv("SO8T_KERNELS", "abacus")

@@ -152,7 +152,7 @@ func (t *training) newRun(ctx context.Context, a *plugins.Attempt, c Config) (*l
 		Every:  every, Stop: a.Stop, Warn: a.Warn,
 		Save: func(step int64, write func(dir string) error) error { return a.SaveCheckpoint(ctx, step, write) },
 		OnStep: func(p loop.Point, rate float64) {
-			a.Report(plugins.Progress{Done: p.Step, Total: steps, Unit: "step", Message: fmt.Sprintf("loss %.3f", p.Loss)})
+			a.Report(plugins.Progress{Done: p.Step, Total: steps, Unit: "step", Message: t.live(p, rate)})
 			a.Metric("loss", p.Loss, p.Step)
 			a.Metric("pet", p.PET, p.Step)
 			a.Metric("tokens_per_second", rate, p.Step)
@@ -170,6 +170,11 @@ func (t *training) newRun(ctx context.Context, a *plugins.Attempt, c Config) (*l
 		r.Resume = a.Resume.Path
 	}
 	return r, nil
+}
+
+// live is what a step says on the terminal; progress adds the time left.
+func (t *training) live(p loop.Point, rate float64) string {
+	return fmt.Sprintf("loss %.3f, pet %.3f, lr %.2g, %.0f tokens/s, %.0f MB", p.Loss, p.PET, p.LR, rate, float64(t.be.Counters().Bytes)/1e6)
 }
 
 func (t *training) metrics(s loop.Summary) map[string]float64 {

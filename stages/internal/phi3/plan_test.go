@@ -40,6 +40,9 @@ func TestPlanTraining_Phi4Mini(t *testing.T) {
 	if full.Activations < 5*p.Activations {
 		t.Errorf("recomputing saves too little: %d to %d", full.Activations, p.Activations)
 	}
+	if g, err := PlanGuide(cpu.OpenDry()); err != nil || g != p {
+		t.Errorf("the guide's plan is %+v, %v; want %+v", g, err, p)
+	}
 	if q := planned(t, c, StoreNF4, o, []int{512, 512}, true); q.Weights > p.Weights*2/3 {
 		t.Errorf("nf4 takes %d bytes, int8 %d", q.Weights, p.Weights)
 	}
