@@ -31,8 +31,15 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
-			e.Vars = append(e.Vars, "XDG_RUNTIME_DIR="+os.TempDir(), "NO_COLOR=1", "GORACE="+raceOptions, "FIXTURES="+fixtures(t), "WORKFLOWS="+absolute(t, "../../workflows"))
+			e.Vars = append(e.Vars, "XDG_RUNTIME_DIR="+os.TempDir(), "NO_COLOR=1", "GORACE="+raceOptions, "FIXTURES="+fixtures(t), "WORKFLOWS="+absolute(t, "../../workflows"),
+				"EXAMPLES="+absolute(t, "../../plugins/examples"), "PYTHON_VENV="+os.Getenv("SO8T_TEST_PYTHON_VENV"))
 			return nil
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "python" { // with what the Python examples need
+				return false, fmt.Errorf("unknown condition %q", name)
+			}
+			return os.Getenv("SO8T_TEST_PYTHON_VENV") != "", nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exit": scriptExit, "json": scriptJSON, "events": scriptEvents, "truncate": scriptTruncate, "zero": scriptZero, "schema": scriptSchema,
