@@ -8,7 +8,6 @@ import (
 	"github.com/so8t/so8t/engine/workflow"
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/plugins/host"
-	"github.com/so8t/so8t/state"
 )
 
 // Describe says what a plugin is, by the name of a built-in stage or by ./path.
@@ -77,20 +76,6 @@ func (e *Engine) Logs(ctx context.Context, id, stage string, attempt int) ([]Log
 		return nil, fmt.Errorf("%w: run %s has no stage %q", ErrNoStage, view.Run, stage)
 	}
 	return logs, nil
-}
-
-// AttemptRunning reports whether more may still come to a log.
-func (e *Engine) AttemptRunning(ctx context.Context, log LogFile) bool {
-	view, err := e.Status(ctx, log.Run)
-	if err != nil || view.State != string(state.RunRunning) {
-		return false
-	}
-	for _, s := range view.Stages {
-		if s.Instance == log.Instance {
-			return s.Outcome == string(state.Running) || s.Outcome == string(state.Pending)
-		}
-	}
-	return false
 }
 
 // FreeDisk and FreeMemory say what is left, in bytes; 0 when the system does not tell.

@@ -2,19 +2,13 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/so8t/so8t/engine"
 )
-
-// followEvery is how often `logs --follow` looks for more.
-const followEvery = 200 * time.Millisecond
 
 type logFlags struct {
 	run     string
@@ -40,11 +34,14 @@ func (a *app) logsCommand() *cobra.Command {
 	c.Flags().StringVar(&f.run, "run", "", "the run (default: the newest)")
 	c.Flags().IntVar(&f.attempt, "attempt", 0, "which attempt (default: the last)")
 	c.Flags().IntVar(&f.tail, "tail", -1, "only the last `N` lines")
-	c.Flags().BoolVar(&f.follow, "follow", false, "go on showing what comes until the stage ends")
+	c.Flags().BoolVar(&f.follow, "follow", false, "go on showing what comes, attempt after attempt, until the stage or the run ends")
 	return c
 }
 
 func (a *app) logs(ctx context.Context, e *engine.Engine, f logFlags, stage string) error {
+	if f.follow {
+		return a.follow(ctx, e, f, stage)
+	}
 	logs, err := e.Logs(ctx, f.run, stage, f.attempt)
 	if err != nil {
 		return err
@@ -53,65 +50,24 @@ func (a *app) logs(ctx context.Context, e *engine.Engine, f logFlags, stage stri
 		if len(logs) > 1 {
 			fmt.Fprintf(a.Out, "==> %s, attempt %d <==\n", log.Instance, log.Attempt)
 		}
-		if err := a.printLog(ctx, e, log, f); err != nil {
+		if err := a.printLog(log, f.tail); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// printLog copies a log to stdout. Following, it goes on with what is added, and with the next
-// attempt, until the stage has ended; a stage that waits is waited for.
-func (a *app) printLog(ctx context.Context, e *engine.Engine, log engine.LogFile, f logFlags) error {
-	tick := time.NewTicker(followEvery)
-	defer tick.Stop()
-	var file *os.File
-	defer func() { _ = file.Close() }() // a nil file closes too
-	for {
-		running := f.follow && e.AttemptRunning(ctx, log)
-		if file == nil {
-			opened, err := openLog(log.Path, f.tail)
-			if err != nil {
-				return err
-			}
-			file = opened
-		}
-		if file != nil {
-			if _, err := io.Copy(a.Out, file); err != nil {
-				return fmt.Errorf("copying log %q: %w", log.Path, err)
-			}
-		}
-		if !running {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
-		if next, err := e.Logs(ctx, log.Run, log.Instance, f.attempt); err == nil && len(next) == 1 && next[0].Path != log.Path {
-			_ = file.Close()
-			log, file = next[0], nil
-		}
+// printLog copies a log to stdout.
+func (a *app) printLog(log engine.LogFile, tail int) error {
+	file, err := openLog(log.Path, tail)
+	if err != nil || file == nil {
+		return err
 	}
-}
-
-// openLog opens a log at its last lines; nil when the attempt has printed nothing yet.
-func openLog(path string, tail int) (*os.File, error) {
-	file, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+	defer file.Close()
+	if _, err := io.Copy(a.Out, file); err != nil {
+		return fmt.Errorf("copying log %q: %w", log.Path, err)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("opening log %q: %w", path, err)
-	}
-	if tail >= 0 {
-		if err := seekLines(file, tail); err != nil {
-			_ = file.Close()
-			return nil, fmt.Errorf("reading log %q: %w", path, err)
-		}
-	}
-	return file, nil
+	return nil
 }
 
 // seekLines moves to the start of the last n lines, reading backwards in blocks.
