@@ -133,7 +133,7 @@ func comparePart(file *ggufio.File, tensor ggufio.TensorInfo, e modelfile.Export
 	if err := file.ReadRaw(tensor, first, got); err != nil {
 		return sums, err
 	}
-	tensor.Type.EncodeRows(want, x, e.Importance[tensor.Name])
+	tensor.Type.EncodeRows(want, x, e.Importance(tensor.Name))
 	if !bytes.Equal(got, want) {
 		return sums, plugins.Errorf(plugins.Internal, "tensor %q of the written file is not what was written", tensor.Name)
 	}

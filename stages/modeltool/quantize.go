@@ -11,17 +11,19 @@ import (
 	"strings"
 
 	"github.com/so8t/so8t/stages/internal/ggufio"
+	"github.com/so8t/so8t/stages/internal/imatrix"
 	"github.com/so8t/so8t/stages/internal/inorder"
 	"github.com/so8t/so8t/stages/internal/modelfile"
 	"github.com/so8t/so8t/stages/internal/quant"
 )
 
 var quantize = command{
-	name: "quantize", usage: "IN OUT --type Q4_K_M [--output-type T] [--embedding-type T] [--name N] [--jobs N]", operands: 2,
+	name: "quantize", usage: "IN OUT --type Q4_K_M [--imatrix F] [--output-type T] [--embedding-type T] [--name N] [--jobs N]", operands: 2,
 	help: "a folder or GGUF file becomes a GGUF file of another type",
 	define: func(f *flags) func(context.Context, []string, streams) error {
 		var q quantization
 		f.StringVar(&q.mix, "type", "", "`type` of the matrices: "+strings.Join(quant.MixNames(), ", "))
+		f.StringVar(&q.imatrix, "imatrix", "", "importance matrix, a `file` of model imatrix or llama-imatrix")
 		f.StringVar(&q.output, "output-type", "", "`type` of output.weight, or of the embedding that takes its place")
 		f.StringVar(&q.embedding, "embedding-type", "", "`type` of token_embd.weight")
 		f.StringVar(&q.name, "name", "", "general.`name` in the file; default: that of a GGUF file, else the folder's")
@@ -37,14 +39,14 @@ var quantize = command{
 			if err != nil {
 				return err
 			}
-			return writeGGUF(ctx, operands[0], operands[1], modelfile.Export{Name: q.name, Mix: mix, Jobs: *jobs}, s.errw)
+			return writeGGUF(ctx, operands[0], operands[1], modelfile.Export{Name: q.name, Mix: mix, Jobs: *jobs}, q.imatrix, s.errw)
 		}
 	},
 }
 
 // quantization is what the flags say.
 type quantization struct {
-	mix, output, embedding, name string
+	mix, output, embedding, name, imatrix string
 }
 
 func (q quantization) parse() (quant.Mix, error) {
@@ -73,7 +75,7 @@ func (q quantization) parse() (quant.Mix, error) {
 
 // writeGGUF writes beside the target first, so that nobody meets half a file under its name and
 // a file can replace itself.
-func writeGGUF(ctx context.Context, in, out string, e modelfile.Export, errw io.Writer) (err error) {
+func writeGGUF(ctx context.Context, in, out string, e modelfile.Export, importance string, errw io.Writer) (err error) {
 	m, err := open(in)
 	if err != nil {
 		return err
@@ -85,6 +87,12 @@ func writeGGUF(ctx context.Context, in, out string, e modelfile.Export, errw io.
 	if err := modelfile.CheckName(e.Name); err != nil {
 		return usagef("--name: %w", err)
 	}
+	e.Config, e.Source, e.Template = m.Config, m.Source, m.Template
+	if importance != "" {
+		if err := useImatrix(&e, importance); err != nil {
+			return badInput(err)
+		}
+	}
 	temporary, err := os.CreateTemp(filepath.Dir(out), "."+filepath.Base(out)+".*")
 	if err != nil {
 		return badInput(fmt.Errorf("creating %q: %w", out, err))
@@ -94,7 +102,6 @@ func writeGGUF(ctx context.Context, in, out string, e modelfile.Export, errw io.
 			err = errors.Join(err, removeIfThere(temporary.Name()))
 		}
 	}()
-	e.Config, e.Source, e.Template = m.Config, m.Source, m.Template
 	if err := fill(ctx, temporary, e); err != nil {
 		return err
 	}
@@ -107,6 +114,14 @@ func writeGGUF(ctx context.Context, in, out string, e modelfile.Export, errw io.
 	}
 	_, err = fmt.Fprintf(errw, "%s: %s, %d bytes, %.2f bits a weight\n", out, e.Mix, info.Size(), float64(info.Size())*8/float64(m.Config.Parameters()))
 	return err
+}
+
+func useImatrix(e *modelfile.Export, path string) error {
+	m, err := imatrix.Read(path)
+	if err != nil {
+		return err
+	}
+	return e.UseImatrix(m, filepath.Base(path))
 }
 
 // fill writes, syncs and closes the file.

@@ -47,7 +47,7 @@ type command struct {
 // Tools returns the tools in the order in which help lists them.
 func Tools() []Tool {
 	var tools []Tool
-	for _, c := range []command{inspect, tokenize, logits, generate, quantize, kl, score} {
+	for _, c := range []command{inspect, tokenize, logits, generate, quantize, imatrixTool, kl, score} {
 		tools = append(tools, Tool{Name: c.name, Usage: c.usage, Help: c.help, Run: c.run})
 	}
 	return tools

@@ -39,6 +39,11 @@ func ggufName(t phi3.Tensor) string {
 	return fmt.Sprintf("blk.%d.%s", t.Layer, layerNames[rest])
 }
 
+// ModuleName is the name in a GGUF file of a projection's matrix.
+func ModuleName(layer int, module string) string {
+	return ggufName(phi3.Tensor{Name: phi3.ModulePath(layer, module) + ".weight", Layer: layer})
+}
+
 // inFileOrder sorts a model's tensors as llama.cpp's converter writes them: head, embedding,
 // layers with their tensors by Hugging Face name, last norm.
 func inFileOrder(tensors []phi3.Tensor) []phi3.Tensor {

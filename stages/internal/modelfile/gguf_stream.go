@@ -75,7 +75,7 @@ func (e Export) encode(to *encoded, name string, info ggufio.TensorInfo, p piece
 	if err := e.Source.ReadFloats(name, p.first, to.x); err != nil {
 		return err
 	}
-	info.Type.EncodeRows(to.b, to.x, e.Importance[info.Name])
+	info.Type.EncodeRows(to.b, to.x, e.importance[info.Name])
 	if err := info.Type.CheckFinite(to.x, to.b); err != nil {
 		return fmt.Errorf("tensor %q from element %d on: %w", name, p.first, err)
 	}

@@ -19,12 +19,17 @@ type Export struct {
 	Config   *phi3.Config
 	Source   phi3.Source
 	Template *chat.Template
-	// Importance of each column of a matrix, by its name in the file, for the types that use it.
-	Importance map[string][]float32
 	// Jobs is how many rows are encoded at a time, at most; 0: as many as there are processors.
 	// The file is the same.
 	Jobs int
+
+	importance map[string][]float32 // of each column of a matrix, by its name in the file
+	extra      []ggufio.KV          // behind the other metadata
 }
+
+// Importance is that of a matrix's columns, by its name in the file; nil without an importance
+// matrix.
+func (e Export) Importance(name string) []float32 { return e.importance[name] }
 
 // Write streams the file to w. progress, when not nil, gets the number of elements done.
 func (e Export) Write(w io.Writer, progress func(done, total int64)) error {
@@ -103,7 +108,7 @@ func (e Export) infos(tensors []phi3.Tensor) ([]ggufio.TensorInfo, error) {
 			var err error
 			info.Type, err = e.Mix.For(quant.Matrix{
 				Name: info.Name, Columns: info.Dims[0], Layer: t.Layer, Layers: e.Config.Layers, Tied: e.Config.TiedEmbeddings,
-				Importance: e.Importance != nil,
+				Importance: e.importance != nil,
 			})
 			if err != nil {
 				return nil, err
@@ -150,7 +155,7 @@ func (e Export) metadata() []ggufio.KV {
 	add(keyFileType, e.Mix.FileType())
 	add(keyWindow, uint32(c.SlidingWindow))
 	add(keyQuantVersion, uint32(2))
-	return append(kvs, e.vocabulary()...)
+	return append(append(kvs, e.vocabulary()...), e.extra...)
 }
 
 // vocabulary is the tokenizer's part of the metadata. Ids that no token has are [PADn], unused.

@@ -1,6 +1,7 @@
 package modelfile
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/so8t/so8t/stages/internal/ggufio"
+	"github.com/so8t/so8t/stages/internal/imatrix"
 	"github.com/so8t/so8t/stages/internal/phi3"
 	"github.com/so8t/so8t/stages/internal/quant"
 )
@@ -138,6 +140,50 @@ func TestWrite_EqualsLlamaQuantizeHere(t *testing.T) {
 			t.Run(fmt.Sprintf("%dx%d,%d,%s", c.hidden, c.intermediate, c.layers, mix), func(t *testing.T) {
 				theirs := filepath.Join(t.TempDir(), "theirs.gguf")
 				said, err := exec.Command(program, whole, theirs, mix, strconv.Itoa(2)).CombinedOutput()
+				if err != nil {
+					t.Fatalf("%v\n%s", err, said)
+				}
+				sameTensors(t, e.file(t, mix), theirs)
+			})
+		}
+	}
+}
+
+// With an importance matrix of random numbers, which both read from one file.
+func TestWrite_EqualsLlamaQuantizeHereWithImatrix(t *testing.T) {
+	program := llamaQuantize(t)
+	for _, shape := range [][3]int{{256, 512, 9}, {320, 544, 9}} {
+		e := shaped(t, shape[0], shape[1], shape[2], true)
+		m := imatrix.New([]string{"random"}, 512)
+		m.Chunks = 1
+		for _, tensor := range e.Config.Tensors() {
+			if tensor.Layer >= 0 && len(tensor.Shape) == 2 {
+				rows := make([]float32, 3*tensor.Shape[1])
+				if err := e.Source.ReadFloats(tensor.Name, 0, rows); err != nil {
+					t.Fatal(err)
+				}
+				m.Add(ggufName(tensor), rows, tensor.Shape[1])
+			}
+		}
+		importance := filepath.Join(t.TempDir(), "imatrix.gguf")
+		f, err := os.Create(importance)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(m.Write(f), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		whole := e.file(t, "F32")
+		if err := e.UseImatrix(m, "imatrix.gguf"); err != nil {
+			t.Fatal(err)
+		}
+		for _, mix := range []string{"Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "Q5_0", "Q3_K_M"} {
+			if mix == "Q3_K_M" && shape[0]%256 != 0 {
+				continue
+			}
+			t.Run(fmt.Sprintf("%d,%s", shape[0], mix), func(t *testing.T) {
+				theirs := filepath.Join(t.TempDir(), "theirs.gguf")
+				said, err := exec.Command(program, "--imatrix", importance, whole, theirs, mix, "2").CombinedOutput()
 				if err != nil {
 					t.Fatalf("%v\n%s", err, said)
 				}

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/so8t/so8t/stages/internal/ggufio"
+	"github.com/so8t/so8t/stages/internal/imatrix"
 	"github.com/so8t/so8t/stages/internal/phi3"
 	"github.com/so8t/so8t/stages/internal/quant"
 )
@@ -42,6 +43,11 @@ func tables(t *testing.T) map[string]struct {
 
 func export(t *testing.T, typ string) []byte {
 	t.Helper()
+	return exportWith(t, typ, func(*Export) error { return nil })
+}
+
+func exportWith(t *testing.T, typ string, change func(*Export) error) []byte {
+	t.Helper()
 	mix, err := quant.ParseMix(typ)
 	if err != nil {
 		t.Fatal(err)
@@ -53,6 +59,9 @@ func export(t *testing.T, typ string) []byte {
 	defer m.Close()
 	var b bytes.Buffer
 	e := Export{Name: "so8t tiny", Mix: mix, Config: m.Config, Source: m.Source, Template: m.Template}
+	if err := change(&e); err != nil {
+		t.Fatal(err)
+	}
 	if err := e.Write(&b, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -73,6 +82,45 @@ func TestWrite_EqualsLlamaCppsConverter(t *testing.T) {
 func TestWrite_EqualsLlamaQuantize(t *testing.T) {
 	for _, typ := range []string{"Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M"} {
 		t.Run(typ, func(t *testing.T) { tensorsEqual(t, export(t, typ), tables(t)[typ].Tensors) })
+	}
+}
+
+// With an importance matrix of llama-imatrix, too. llama-quantize read the F16 file, where a few
+// weights are rounded.
+func TestWrite_EqualsLlamaQuantizeWithImatrix(t *testing.T) {
+	m, err := imatrix.Read("testdata/imatrix.gguf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "f16.gguf")
+	if err := os.WriteFile(path, export(t, "F16"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	half, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer half.Close()
+	b := exportWith(t, "Q4_K_M", func(e *Export) error { e.Source = half.Source; return e.UseImatrix(m, "imatrix.gguf") })
+	tensorsEqual(t, b, tables(t)["Q4_K_M-imatrix"].Tensors)
+	for _, key := range []string{keyImatrixFile, keyImatrixDataset, keyImatrixEntries, keyImatrixChunks} {
+		if !bytes.Contains(b, []byte(key)) {
+			t.Errorf("no %s", key)
+		}
+	}
+}
+
+// A matrix of another model must not be used.
+func TestUseImatrix_RefusesAnotherModels(t *testing.T) {
+	m, err := imatrix.Read("testdata/imatrix.gguf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, shape := range [][3]int{{320, 512, 4}, {256, 512, 3}} {
+		e := shaped(t, shape[0], shape[1], shape[2], true)
+		if err := e.UseImatrix(m, "x"); err == nil || !strings.Contains(err.Error(), "another model") {
+			t.Errorf("%v: %v", shape, err)
+		}
 	}
 }
 

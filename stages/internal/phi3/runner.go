@@ -20,6 +20,8 @@ type Runner struct {
 	scope  backend.Scope
 	owned  []backend.Weight
 	gates  []backend.Buffer
+
+	observer Observer // nil: nobody looks
 }
 
 // runLayer is what an adapter adds to a layer of the base.
@@ -189,6 +191,9 @@ func (r *Runner) forward(tokens []int32, att attend) backend.Buffer {
 
 // linear is y = x·Wᵀ + beta·y, with the adapter of module number k.
 func (r *Runner) linear(y, x backend.Buffer, layer, k, rows int, beta float64) {
+	if r.observer != nil {
+		r.show(layer, k, rows, x)
+	}
 	r.be.Linear(y, x, r.base.layers[layer].w[k], rows, beta)
 	if l := r.layers[layer].lora[k]; l != nil {
 		mid := r.scope.Alloc(rows * l.a.Rows())
