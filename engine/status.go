@@ -38,21 +38,11 @@ func (e *Engine) recordedRun(ctx context.Context, id string) (recordedRun, error
 	if r.holder, r.alive, err = state.Query(e.store.Dir(), id); err != nil {
 		return r, err
 	}
-	r.attempts = map[string][]state.Attempt{}
-	err = e.store.View(ctx, func(tx *state.Tx) error {
-		var err error
-		if r.run, err = tx.Run(id); err != nil {
-			return err
-		}
-		if r.stages, err = tx.Stages(id); err != nil {
-			return err
-		}
-		all, err := tx.RunAttempts(id)
-		for _, a := range all {
-			r.attempts[a.Instance] = append(r.attempts[a.Instance], a)
-		}
-		return err
-	})
+	snapshot, err := e.store.ReadRun(ctx, id)
+	r.run, r.stages, r.attempts = snapshot.Run, snapshot.Stages, map[string][]state.Attempt{}
+	for _, a := range snapshot.Attempts {
+		r.attempts[a.Instance] = append(r.attempts[a.Instance], a)
+	}
 	return r, err
 }
 

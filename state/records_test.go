@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -223,5 +224,45 @@ func TestProcessRecord_OlderNamesAreRead(t *testing.T) {
 		if err := json.Unmarshal([]byte(text), &got); err != nil || got != want {
 			t.Errorf("%s gives %+v, %v", text, got, err)
 		}
+	}
+}
+
+func TestReadRun_IsWhatATransactionReads(t *testing.T) {
+	dir, _ := filledState(t)
+	s := openStore(t, dir, Options{})
+	const run = "20260102-030401-aaaaa"
+	got, err := s.ReadRun(t.Context(), run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	view(t, s, func(tx *Tx) error {
+		r, err := tx.Run(run)
+		stages, stagesErr := tx.Stages(run)
+		attempts, attemptsErr := tx.RunAttempts(run)
+		if want := (RunSnapshot{r, stages, attempts}); !reflect.DeepEqual(got, want) || len(stages) != 12 {
+			t.Errorf("got\n%+v\nwant\n%+v", got, want)
+		}
+		return errors.Join(err, stagesErr, attemptsErr)
+	})
+	if _, err := s.ReadRun(t.Context(), "20990101-000000-aaaaa"); !errors.Is(err, ErrNoRun) {
+		t.Errorf("a run that is not there: %v", err)
+	}
+}
+
+func TestNewRunIDAfter_ClockSetBack(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 999_900_000, time.UTC)
+	newest := ""
+	for i := range 3000 {
+		id := NewRunIDAfter(newest, now.Add(-time.Duration(i)*time.Hour))
+		if newest != "" && id[:18] <= newest[:18] {
+			t.Fatalf("%s after %s", id, newest)
+		}
+		newest = id
+	}
+	if id := NewRunIDAfter(newest, now.Add(24*time.Hour)); id[:8] != "20260103" {
+		t.Errorf("with the clock set right again: %s", id)
+	}
+	if id := NewRunIDAfter("2026-imported-run", now); id[:15] != "20260102-030405" {
+		t.Errorf("after an id that is not ours: %s", id)
 	}
 }

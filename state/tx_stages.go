@@ -40,17 +40,7 @@ func (t *Tx) Stages(run string) ([]StageRecord, error) {
 		records = append(records, s)
 		return nil
 	})
-	position := make(map[string]int, len(plan.Order))
-	for i, name := range plan.Order {
-		position[name] = i + 1
-	}
-	rank := func(s StageRecord) int {
-		if p := position[s.Instance]; p > 0 {
-			return p
-		}
-		return len(plan.Order) + 1
-	}
-	slices.SortStableFunc(records, func(a, b StageRecord) int { return rank(a) - rank(b) })
+	inOrder(records, plan.Order)
 	return records, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 
 	"golang.org/x/term"
@@ -129,6 +130,8 @@ func (e noPlaceError) Unwrap() error { return e.cause }
 // inspect opens an engine for looking at a run, which it names: by id, by a unique part of one,
 // or the newest.
 func (a *app) inspect(ctx context.Context, run string, look func(e *engine.Engine, run string) error) error {
+	// It ends soon: collecting garbage often would take longer than looking.
+	debug.SetGCPercent(400)
 	e, err := a.open(engineSettings{})
 	if err != nil {
 		return err
