@@ -15,6 +15,8 @@ type Config struct {
 	OutputType    string `json:"output_type" default:"" help:"type of output.weight, or of the embedding that takes its place; none: as type says"`
 	EmbeddingType string `json:"embedding_type" default:"" help:"type of token_embd.weight; none: as type says"`
 
+	Imatrix string `json:"imatrix" format:"path" help:"importance matrix of model imatrix or llama-imatrix, which the K-quants are guided by"`
+
 	HeldOut       string  `json:"heldout" format:"path" help:"text, or rows of a dataset (.jsonl), on which the file's predictions must be those of the unquantised model; none: not compared"`
 	HeldOutTokens int     `json:"heldout_tokens" default:"0" min:"0" help:"at most so many of its tokens; 0: 8192, or 1024 from a billion parameters on"`
 	MaxKL         float64 `json:"max_kl" default:"0" min:"0" help:"largest mean KL from the unquantised model, in nats; 0: by type and size, 1e-2 for Q4_K_M (6e-2 from a billion parameters on)"`

@@ -11,6 +11,7 @@ import (
 
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/compute"
+	"github.com/so8t/so8t/stages/internal/imatrix"
 	"github.com/so8t/so8t/stages/internal/jsonfile"
 	"github.com/so8t/so8t/stages/internal/modelfile"
 )
@@ -94,6 +95,15 @@ func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error
 	defer m.Close()
 	path := filepath.Join(a.OutputDir, fileName)
 	e := modelfile.Export{Name: c.Name, Mix: mix, Config: m.Config, Source: m.Source, Template: m.Template}
+	if c.Imatrix != "" {
+		importance, err := imatrix.Read(c.Imatrix)
+		if err == nil {
+			err = e.UseImatrix(importance, filepath.Base(c.Imatrix))
+		}
+		if err != nil {
+			return plugins.Result{}, plugins.Errorf(plugins.BadInput, "%w", err)
+		}
+	}
 	if err := writeFile(ctx, a, path, e); err != nil {
 		return plugins.Result{}, err
 	}
