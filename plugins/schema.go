@@ -97,6 +97,9 @@ func annotate(s map[string]any, f reflect.StructField) {
 	} else if values, ok := s["additionalProperties"].(map[string]any); ok && s["type"] == "object" {
 		target = values
 	}
+	if _, typed := target["type"]; !typed && f.Tag.Get("format") == "path" {
+		target["items"] = map[string]any{"type": "string", "format": "path"} // one path, or a list of them
+	}
 	for tag, key := range map[string]string{"format": "format", "pattern": "pattern", "media": "x-so8t-media-type"} {
 		if v := f.Tag.Get(tag); v != "" {
 			target[key] = v

@@ -18,7 +18,8 @@ func attempt(t *testing.T, with string, files map[string]string) *plugins.Attemp
 	t.Helper()
 	dir := t.TempDir()
 	a := &plugins.Attempt{With: json.RawMessage(with), Stop: make(chan struct{})}
-	for name, at := range map[string]*string{"project": &a.ProjectDir, "out": &a.OutputDir, "scratch": &a.ScratchDir} {
+	a.ScratchDir = filepath.Join(dir, "scratch")
+	for name, at := range map[string]*string{"project": &a.ProjectDir, "out": &a.OutputDir} {
 		*at = filepath.Join(dir, name)
 		if err := os.Mkdir(*at, 0o755); err != nil {
 			t.Fatal(err)
@@ -119,13 +120,13 @@ func TestRun_Environment(t *testing.T) {
 	t.Setenv("SO8T_PLUGIN", "stage-v1")
 	t.Setenv("PLUGIN_UNIX_SOCKET_DIR", "/nowhere")
 	t.Setenv("KEPT", "yes")
-	a := attempt(t, `{"run":"env > e","inputs":{"my-text":"/in"},"outputs":{"e":"e"},"env":{"N":3,"B":true,"X":0.5,"T":"a b"}}`, nil)
+	a := attempt(t, `{"run":"env > e","inputs":{"my-text":"/in","all":["/a","/b"]},"outputs":{"e":"e"},"env":{"N":3,"B":true,"X":0.5,"T":"a b"}}`, nil)
 	if _, err := (command.Stage{}).Run(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}
 	env := "\n" + read(t, a.OutputDir, "e")
 	for _, want := range []string{
-		"N=3", "B=true", "X=0.5", "T=a b", "KEPT=yes", "SO8T_INPUT_MY_TEXT=/in",
+		"N=3", "B=true", "X=0.5", "T=a b", "KEPT=yes", "SO8T_INPUT_MY_TEXT=/in", "SO8T_INPUT_ALL=/a\n/b",
 		"SO8T_OUTPUT_E=" + filepath.Join(a.ScratchDir, "e"), "SO8T_PROJECT_DIR=" + a.ProjectDir,
 	} {
 		if !strings.Contains(env, "\n"+want+"\n") {
@@ -151,6 +152,7 @@ func TestCheck(t *testing.T) {
 		"all of it":          {with: `{"run":"x","outputs":{"o":"."}}`, problem: "no file or folder below"},
 		"bad name":           {with: `{"run":"x","outputs":{"1 2":"o"}}`, problem: `the name "1 2"`},
 		"same variable":      {with: `{"run":"x","inputs":{"a-b":"/x","a_b":"/y"}}`, problem: "the same variable"},
+		"input":              {with: `{"run":"x","inputs":{"a":[1]}}`, problem: "a path or a list of paths"},
 		"env":                {with: `{"run":"x","env":{"A":[1]}}`, problem: `the variable "A"`},
 		"no cwd":             {with: `{"run":"x","cwd":"nowhere"}`, problem: "no such file"},
 		"cwd is a file":      {with: `{"run":"x","cwd":"in.txt"}`, problem: "not a folder"},

@@ -18,7 +18,7 @@ import (
 // Config is the stage's `with`.
 type Config struct {
 	Run     any               `json:"run" required:"true" help:"the program: a text for the shell (sh -e, cmd on Windows), or a list of program and arguments. Files of the project that it names are part of the fingerprint; other files that it reads belong in inputs"`
-	Inputs  map[string]string `json:"inputs" format:"path" help:"files and folders it reads, by name; the program finds their paths in SO8T_INPUT_NAME"`
+	Inputs  map[string]any    `json:"inputs" format:"path" help:"files and folders it reads, by name; the program finds their paths in SO8T_INPUT_NAME, those of a list one a line"`
 	Outputs map[string]string `json:"outputs" outputs:"true" help:"files and folders it writes, by name, relative to its working folder (SO8T_OUTPUT_NAME); other stages read them as ${stages.STAGE.outputs.NAME}"`
 	Env     map[string]any    `json:"env" help:"variables: texts, numbers, true or false"`
 	Cwd     string            `json:"cwd" default:"" help:"working folder, relative to the project; without it an empty one that is deleted afterwards"`
@@ -75,6 +75,25 @@ func scalar(v any) (string, bool) {
 	return "", false
 }
 
+// paths are those of an input: one, or a list, as the instances of a matrix give.
+func paths(input any) ([]string, bool) {
+	switch v := input.(type) {
+	case string:
+		return []string{v}, true
+	case []any:
+		out := make([]string, len(v))
+		for i, item := range v {
+			text, ok := item.(string)
+			if !ok {
+				return nil, false
+			}
+			out[i] = text
+		}
+		return out, true
+	}
+	return nil, false
+}
+
 // name is what a reference to an output may hold, and what a variable can be made of.
 var name = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
 
@@ -92,17 +111,14 @@ func (c Config) problems() []plugins.Problem {
 	if _, err := c.words(); err != nil {
 		bad("run", "%v", err)
 	}
-	for kind, paths := range map[string]map[string]string{"inputs": c.Inputs, "outputs": c.Outputs} {
-		seen := map[string]string{}
-		for _, n := range slices.Sorted(maps.Keys(paths)) {
-			v := variable("", n)
-			switch {
-			case !name.MatchString(n):
-				bad(kind, "the name %q: want letters, digits, _ and -, a letter first", n)
-			case seen[v] != "":
-				bad(kind, "%q and %q give the same variable", seen[v], n)
-			}
-			seen[v] = n
+	for kind, names := range map[string][]string{
+		"inputs": slices.Sorted(maps.Keys(c.Inputs)), "outputs": slices.Sorted(maps.Keys(c.Outputs)),
+	} {
+		ps = append(ps, badNames(kind, names)...)
+	}
+	for _, n := range slices.Sorted(maps.Keys(c.Inputs)) {
+		if _, ok := paths(c.Inputs[n]); !ok {
+			bad("inputs."+n, "want a path or a list of paths")
 		}
 	}
 	for _, n := range slices.Sorted(maps.Keys(c.Outputs)) {
@@ -120,3 +136,23 @@ func (c Config) problems() []plugins.Problem {
 
 // clean is a path as Description.OutputsOf gives it.
 func clean(p string) string { return path.Clean(strings.ReplaceAll(p, `\`, "/")) }
+
+// badNames are names of inputs or outputs of which no variable can be made.
+func badNames(kind string, names []string) []plugins.Problem {
+	var ps []plugins.Problem
+	bad := func(format string, args ...any) {
+		ps = append(ps, plugins.Problem{Field: kind, Code: plugins.BadInput, Message: fmt.Sprintf(format, args...)})
+	}
+	seen := map[string]string{}
+	for _, n := range names {
+		v := variable("", n)
+		switch {
+		case !name.MatchString(n):
+			bad("the name %q: want letters, digits, _ and -, a letter first", n)
+		case seen[v] != "":
+			bad("%q and %q give the same variable", seen[v], n)
+		}
+		seen[v] = n
+	}
+	return ps
+}

@@ -92,8 +92,8 @@ func (c Config) namedFacts(base string) (map[string]string, error) {
 }
 
 func (c Config) isInput(full string) bool {
-	for _, in := range c.Inputs {
-		if in == full {
+	for _, input := range c.Inputs {
+		if all, _ := paths(input); slices.Contains(all, full) {
 			return true
 		}
 	}

@@ -27,7 +27,9 @@ func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error
 	}
 	dir := base
 	if c.Cwd == "" {
-		dir = a.ScratchDir
+		if dir, err = a.Scratch(); err != nil {
+			return plugins.Result{}, err
+		}
 		if err := c.link(base, dir); err != nil {
 			return plugins.Result{}, fmt.Errorf("preparing the working folder: %w", err)
 		}
@@ -116,8 +118,9 @@ func (c Config) environment(own []string, dir, project string) []string {
 		return slices.Contains(ours, name)
 	})
 	env = append(env, "SO8T_PROJECT_DIR="+project)
-	for name, path := range c.Inputs {
-		env = append(env, variable("INPUT", name)+"="+path)
+	for name, input := range c.Inputs {
+		all, _ := paths(input) // problems has seen it
+		env = append(env, variable("INPUT", name)+"="+strings.Join(all, "\n"))
 	}
 	for name, path := range c.Outputs {
 		env = append(env, variable("OUTPUT", name)+"="+in(dir, path))
