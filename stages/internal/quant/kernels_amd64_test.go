@@ -62,3 +62,40 @@ func TestDecodeHalves_KernelsEqualGo(t *testing.T) {
 		}
 	}
 }
+
+// Whatever the numbers are, AVX2 gives the bytes of the Go code.
+func FuzzEncode_KernelsAgree(f *testing.F) {
+	inputs, _ := goldenInputs()
+	for _, x := range inputs {
+		seed := make([]byte, 4*superBlock)
+		encodeF32(seed, x[:superBlock])
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if len(raw) == 0 || !cpu.X86.HasAVX2 {
+			return
+		}
+		x, importance := make([]float32, superBlock), make([]float32, superBlock)
+		for i := range x { // short inputs repeat
+			var word [4]byte
+			for k := range word {
+				word[k] = raw[(4*i+k)%len(raw)]
+			}
+			x[i] = math.Float32frombits(binary.LittleEndian.Uint32(word[:]))
+			importance[i] = float32(word[0]) / 16
+		}
+		defer func() { withAVX2 = true }()
+		for _, typ := range Types {
+			for _, weights := range [][]float32{nil, importance} {
+				fast, plain := make([]byte, typ.Bytes(len(x))), make([]byte, typ.Bytes(len(x)))
+				withAVX2 = true
+				typ.EncodeRows(fast, x, weights)
+				withAVX2 = false
+				typ.EncodeRows(plain, x, weights)
+				if !bytes.Equal(fast, plain) && typ.CheckFinite(x, plain) == nil {
+					t.Errorf("%v: AVX2 % x, Go % x", typ, fast, plain)
+				}
+			}
+		}
+	})
+}
