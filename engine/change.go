@@ -18,11 +18,18 @@ type Change struct {
 	Because string `json:"because,omitempty"`
 }
 
-// String writes the change as `plan` shows it: with.lora.r: 32 → 64.
+// String writes the change as `plan` shows it: with.lora.r: 32 → 64; input train: sha256:… → sha256:…,
+// because stage data made another; plugin revision: 1 → 2.
 func (c Change) String() string {
-	s := fmt.Sprintf("%s: %s → %s", c.Field, shortValue(c.From), shortValue(c.To))
+	field := c.Field
+	for prefix, word := range map[string]string{"input.": "input ", "plugin.": "plugin "} {
+		if rest, ok := strings.CutPrefix(field, prefix); ok {
+			field = word + rest
+		}
+	}
+	s := fmt.Sprintf("%s: %s → %s", field, shortValue(c.From), shortValue(c.To))
 	if c.Because != "" {
-		s += fmt.Sprintf(" (from stage %s)", c.Because)
+		s += fmt.Sprintf(", because stage %s made another", c.Because)
 	}
 	return s
 }

@@ -202,7 +202,7 @@ func (d *digester) verify(ctx context.Context, outputDir string, whole bool) (*m
 	}
 	for i, f := range files {
 		if i >= len(m.Files) || f != m.Files[i] {
-			return nil, fmt.Errorf("%w: %q has another content than the manifest says", manifest.ErrDamaged, f.Path)
+			return nil, &manifest.Difference{Path: f.Path, Kind: manifest.OtherContent, Have: f.Bytes}
 		}
 	}
 	return m, nil

@@ -44,7 +44,7 @@ stages:
 	}
 	script("two")
 	p := h.plan(engine.Selection{}, nil)
-	if got := planLines(p); !strings.HasPrefix(got, "a run: plugin.files: sha256:") {
+	if got := planLines(p); !strings.HasPrefix(got, "a run: plugin files: sha256:") {
 		t.Errorf("another file: %s", got)
 	}
 	// What the plan knew of the plugin is of no use for another one.
@@ -75,5 +75,38 @@ func TestForeignPlugin_ThatIsNone(t *testing.T) {
 		if problems[i].Code != code || problems[i].Line != 3+i {
 			t.Errorf("problem %d: %+v, want %s in line %d", i, problems[i], code, 3+i)
 		}
+	}
+}
+
+// TestResume_PluginChanged: a run does not go on with another plugin unless it is told to.
+func TestResume_PluginChanged(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := project(t, "version: 1\nname: foreign\nstages:\n  a: { uses: ./mine.sh, with: { input: so8t.yaml } }\n")
+	script := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, "mine.sh"), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	serve := fmt.Sprintf("exec '%s' __stage probe\n", self)
+	script("#!/bin/sh\n[ -e broken-now ] && exit 3\n" + serve)
+	h := open(t, dir)
+	p := h.plan(engine.Selection{}, nil)
+	write(t, filepath.Join(dir, "broken-now"), "")
+	o, err := h.Run(t.Context(), p, engine.RunOptions{})
+	if err != nil || o.State != "failed" {
+		t.Fatalf("%+v, %v", o, err)
+	}
+	script("#!/bin/sh\n" + serve)
+	_, err = h.Resume(t.Context(), o.Run, engine.ResumeOptions{})
+	changed, ok := err.(*engine.ChangedError)
+	if !ok || len(changed.Changes) != 1 || changed.Changes[0].Field != "plugin ./mine.sh" || !strings.Contains(err.Error(), "--accept-changes") {
+		t.Fatalf("error %v", err)
+	}
+	if o, err = h.Resume(t.Context(), o.Run, engine.ResumeOptions{AcceptChanges: true}); err != nil || o.State != "succeeded" {
+		t.Errorf("with the changes accepted: %+v, %v", o, err)
 	}
 }

@@ -114,7 +114,7 @@ func newNode(w *Workflow, from *workflow.Node) (*node, error) {
 		stage: from.Stage, instance: from.ID, uses: from.Uses, plugin: p,
 		when: condition(from.When), condition: from.Condition, gates: from.Gates, place: from.Matrix, continueOnError: from.ContinueOnError, timeout: from.Timeout,
 		priority: from.Priority, retry: retryOf(from.Retry), resources: resourcesOf(from.Resources),
-		secrets: from.Secrets, atOnce: from.Concurrency, frozen: from.Frozen, publish: publicationsOf(from.Publish),
+		secrets: slices.Clone(from.Secrets), atOnce: from.Concurrency, frozen: from.Frozen, publish: publicationsOf(from.Publish),
 		file: from.Pos.File, line: from.Pos.Line, col: from.Pos.Col,
 	}
 	with, _ := plainValue(from.With).(map[string]any)
@@ -130,6 +130,7 @@ func newNode(w *Workflow, from *workflow.Node) (*node, error) {
 			n.env = map[string]string{}
 		}
 		n.env[v.Name] = envText(v.Value)
+		n.secrets = secretsIn(v.Value, n.secrets)
 	}
 	return n, nil
 }

@@ -75,14 +75,14 @@ last run: stage train runs before it`)
 
 	write(t, data, "two")
 	p := h.plan(none, nil)
-	if got := p.Stages[2].Reason; !strings.HasPrefix(got, "input.inputs.0: sha256:") || !strings.Contains(got, " → sha256:") {
+	if got := p.Stages[2].Reason; !strings.HasPrefix(got, "input inputs.0: sha256:") || !strings.Contains(got, " → sha256:") {
 		t.Errorf("changed file: %q", got)
 	}
 	write(t, data, "one")
 
 	out := first.Stages[0].Outputs["out"].Path
 	write(t, filepath.Join(dir, out), "damaged")
-	if got := h.plan(none, nil).Stages[0]; got.Action != engine.ActionRun || !strings.Contains(got.Reason, "7 bytes") {
+	if got := h.plan(none, nil).Stages[0]; got.Action != engine.ActionRun || !strings.Contains(got.Reason, "output damaged: out: size 64 → 7 (run ") {
 		t.Errorf("damaged output: %s: %s", got.Action, got.Reason)
 	}
 	if v := h.run(none, nil); outcomes(v) != "data=succeeded train=cached file=cached last=cached" {
@@ -272,7 +272,7 @@ stages:
 		}
 	}
 	write(t, big, text[1:]+"y")
-	if got := planLines(h.plan(engine.Selection{}, nil)); !strings.HasPrefix(got, "a run: input.inputs.1: ") {
+	if got := planLines(h.plan(engine.Selection{}, nil)); !strings.HasPrefix(got, "a run: input inputs.1: ") {
 		t.Errorf("a file of the folder changed: %s", got)
 	}
 	write(t, big, text)
@@ -285,7 +285,7 @@ stages:
 	write(t, out, string(made))
 	for _, whole := range []bool{false, true} {
 		p := open(t, dir, func(o *engine.Options) { o.Verify = whole }).plan(engine.Selection{}, nil)
-		if got := planLines(p); !strings.Contains(got, "another content") {
+		if got := planLines(p); !strings.Contains(got, "output damaged: out: its content is another") {
 			t.Errorf("damaged output, read whole %v: %s", whole, got)
 		}
 	}

@@ -83,7 +83,7 @@ func previousFacts(parts []state.Part) map[string]string {
 func stateChanges(changes []Change) []state.Change {
 	var out []state.Change
 	for _, c := range changes {
-		out = append(out, state.Change{Field: c.Field, From: c.From, To: c.To})
+		out = append(out, state.Change{Field: c.Field, From: c.From, To: c.To, Because: c.Because})
 	}
 	return out
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/so8t/so8t/engine/workflow"
@@ -24,6 +25,17 @@ func envText(v *workflow.Value) string {
 		return b.String()
 	}
 	return v.Text
+}
+
+// secretsIn adds the secrets that a variable's value holds: a stage receives them by that alone.
+func secretsIn(v *workflow.Value, names []string) []string {
+	if v.Kind == workflow.Secret && !slices.Contains(names, v.Text) {
+		return append(names, v.Text)
+	}
+	for _, part := range v.Parts {
+		names = secretsIn(part, names)
+	}
+	return names
 }
 
 // secretValues reads the secrets of n from the engine's environment.

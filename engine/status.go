@@ -213,7 +213,7 @@ func (e *Engine) Explain(ctx context.Context, id, stage string) (*PlannedView, e
 		v.Needs = []string{}
 	}
 	for _, c := range s.Changes {
-		v.Changes = append(v.Changes, Change{Field: c.Field, From: orNull(c.From), To: orNull(c.To)})
+		v.Changes = append(v.Changes, Change{Field: c.Field, From: orNull(c.From), To: orNull(c.To), Because: c.Because})
 	}
 	return v, nil
 }

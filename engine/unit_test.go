@@ -104,7 +104,7 @@ func TestIdentify(t *testing.T) {
 		t.Errorf("missing input: %+v", missing)
 	}
 	p.description.Revision = 2
-	if id := identify(map[string]any{"base": "base"}, nil, nil); changesText(id.diff(base.parts)) != "plugin.revision: 1 → 2" {
+	if id := identify(map[string]any{"base": "base"}, nil, nil); changesText(id.diff(base.parts)) != "plugin revision: 1 → 2" {
 		t.Errorf("revision: %s", changesText(id.diff(base.parts)))
 	}
 }
@@ -203,7 +203,7 @@ func TestReadyHeap(t *testing.T) {
 
 func TestChange_String(t *testing.T) {
 	c := Change{Field: "input.train", From: json.RawMessage(`"sha256:` + strings.Repeat("a", 64) + `"`), To: json.RawMessage("null"), Because: "data"}
-	if got, want := c.String(), "input.train: sha256:aaaaaaaaaaaa → absent (from stage data)"; got != want {
+	if got, want := c.String(), "input train: sha256:aaaaaaaaaaaa → absent, because stage data made another"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -2,10 +2,12 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
 
+	"github.com/so8t/so8t/plugins/manifest"
 	"github.com/so8t/so8t/state"
 )
 
@@ -25,13 +27,27 @@ func (p *planner) verify(ctx context.Context, decisions []decision) (bool, error
 		case ctx.Err() != nil:
 			return false, ctx.Err()
 		case err != nil:
-			p.damaged[p.nodes[i].instance] = fmt.Sprintf("its outputs in run %s: %v", decisions[i].entry.Run, err)
+			p.damaged[p.nodes[i].instance] = damageText(err, decisions[i].entry)
 			news = true
 		case decisions[i].action == ActionReuse:
 			p.sound[decisions[i].identity.fingerprint] = true
 		}
 	}
 	return news, nil
+}
+
+// damageText is the reason of a stage whose outputs are no longer what was committed:
+// output damaged: model/weights: size 12 → 10 (run …).
+func damageText(err error, entry state.CacheEntry) string {
+	what := err.Error()
+	var d *manifest.Difference
+	if errors.As(err, &d) {
+		what = d.Path + map[manifest.DifferenceKind]string{
+			manifest.FileMissing: " is missing", manifest.FileAdded: " is not of the stage",
+			manifest.OtherSize: fmt.Sprintf(": size %d → %d", d.Want, d.Have), manifest.OtherContent: ": its content is another",
+		}[d.Kind]
+	}
+	return fmt.Sprintf("output damaged: %s (run %s)", what, entry.Run)
 }
 
 // verifyEntry compares the outputs of a cache entry with their manifest, and that with the entry.

@@ -202,7 +202,7 @@ func (w *work) look(ctx context.Context) error {
 		return err
 	}
 	if err := w.r.e.verifyEntry(ctx, entry); err != nil {
-		w.record.Reason = fmt.Sprintf("its outputs in run %s: %v", entry.Run, err)
+		w.record.Reason = damageText(err, entry)
 		return nil
 	}
 	refusal, again := w.refuseEntry(entry)

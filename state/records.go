@@ -98,6 +98,8 @@ type Change struct {
 	Field string          `json:"field"`
 	From  json.RawMessage `json:"from,omitempty"`
 	To    json.RawMessage `json:"to,omitempty"`
+	// Because is the stage whose output brought the change.
+	Because string `json:"because,omitempty"`
 }
 
 // OutputRecord is one artifact. Path is relative to the state folder, with slashes.

@@ -48,13 +48,13 @@ func compare(want, have []File, same func(a, b File) bool) error {
 	for i := 0; i < max(len(want), len(have)); i++ {
 		switch {
 		case i == len(have) || i < len(want) && want[i].Path < have[i].Path:
-			return fmt.Errorf("%w: %q is missing", ErrDamaged, want[i].Path)
+			return &Difference{Path: want[i].Path, Kind: FileMissing, Want: want[i].Bytes}
 		case i == len(want) || have[i].Path < want[i].Path:
-			return fmt.Errorf("%w: %q is not in the manifest", ErrDamaged, have[i].Path)
+			return &Difference{Path: have[i].Path, Kind: FileAdded, Have: have[i].Bytes}
 		case !same(want[i], have[i]) && want[i].Bytes != have[i].Bytes:
-			return fmt.Errorf("%w: %q has %d bytes, the manifest says %d", ErrDamaged, want[i].Path, have[i].Bytes, want[i].Bytes)
+			return &Difference{Path: want[i].Path, Kind: OtherSize, Want: want[i].Bytes, Have: have[i].Bytes}
 		case !same(want[i], have[i]):
-			return fmt.Errorf("%w: %q has another content than the manifest says", ErrDamaged, want[i].Path)
+			return &Difference{Path: want[i].Path, Kind: OtherContent, Want: want[i].Bytes, Have: have[i].Bytes}
 		}
 	}
 	return nil
