@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -119,10 +117,7 @@ func (a *attempt) launch(ctx context.Context) (plugins.Result, error) {
 			return plugins.Result{}, err
 		}
 	}
-	log, err := os.OpenFile(a.folder.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
-	if err != nil {
-		return plugins.Result{}, fmt.Errorf("opening the attempt's log: %w", err)
-	}
+	log := &logFile{path: a.folder.log()}
 	a.metrics = newMetricsFile(a.folder.metrics())
 	p, err := a.start(ctx, log)
 	if err != nil {
@@ -138,7 +133,7 @@ func (a *attempt) launch(ctx context.Context) (plugins.Result, error) {
 	return res, err
 }
 
-func (a *attempt) start(ctx context.Context, log io.Writer) (process, error) {
+func (a *attempt) start(ctx context.Context, log *logFile) (process, error) {
 	var err error
 	if a.secrets, err = a.r.e.secretValues(a.n); err != nil {
 		return nil, err
@@ -147,7 +142,7 @@ func (a *attempt) start(ctx context.Context, log io.Writer) (process, error) {
 }
 
 // end ends the plugin in the background; what it returns waits for that.
-func (a *attempt) end(p process, log io.Closer) func() []state.ProcessRecord {
+func (a *attempt) end(p process, log *logFile) func() []state.ProcessRecord {
 	var left []state.ProcessRecord
 	over := make(chan struct{})
 	go func() {
@@ -165,7 +160,7 @@ func (a *attempt) end(p process, log io.Closer) func() []state.ProcessRecord {
 	}
 }
 
-func (a *attempt) launchOptions(ctx context.Context, log io.Writer) host.Options {
+func (a *attempt) launchOptions(ctx context.Context, log *logFile) host.Options {
 	o := a.n.hostOptions(a.secrets)
 	o.Log = log
 	// The record of the process is committed while it starts: before it can do anything that

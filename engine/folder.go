@@ -38,8 +38,9 @@ func (f attemptFolder) result() string          { return f.join("result.json") }
 // create makes the folder. One of the same name was never recorded, so no stage ran in it: the
 // engine ended between making it and starting the attempt.
 //
-// The folder of checkpoints is made for foreign plugins only: the sdk makes it with the first one.
-func (f attemptFolder) create(checkpoints bool) error {
+// The folders of scratch and of checkpoints are made for foreign plugins only: the sdk makes them
+// when they are needed.
+func (f attemptFolder) create(foreign bool) error {
 	err := os.Mkdir(string(f), 0o777)
 	if errors.Is(err, fs.ErrExist) {
 		if err = os.RemoveAll(string(f)); err == nil {
@@ -52,9 +53,9 @@ func (f attemptFolder) create(checkpoints bool) error {
 	if err != nil {
 		return fmt.Errorf("making the attempt's folder: %w", err)
 	}
-	folders := []string{f.out(), f.scratch()}
-	if checkpoints {
-		folders = append(folders, f.checkpoints())
+	folders := []string{f.out()}
+	if foreign {
+		folders = append(folders, f.scratch(), f.checkpoints())
 	}
 	for _, dir := range folders {
 		if err := os.Mkdir(dir, 0o777); err != nil {

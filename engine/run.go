@@ -30,6 +30,8 @@ type run struct {
 	// stages are the records by node; each belongs to the scheduler until the node starts, and
 	// again when it has ended.
 	stages []state.StageRecord
+	// locked are the fingerprints that were worked on, by node.
+	locked []string
 	// said is what the expression in the `when` of each node that runs found.
 	said []string
 
@@ -92,7 +94,8 @@ func (e *Engine) newRun(plan *Plan, control *Control) *run {
 	}
 	return &run{
 		e: e, plan: plan, nodes: plan.nodes, control: control, started: e.now(), devices: sync.OnceValue(e.devices),
-		results: make([]result, len(plan.nodes)), said: make([]string, len(plan.nodes)), stages: make([]state.StageRecord, len(plan.nodes)),
+		results: make([]result, len(plan.nodes)), said: make([]string, len(plan.nodes)),
+		locked: make([]string, len(plan.nodes)), stages: make([]state.StageRecord, len(plan.nodes)),
 	}
 }
 
@@ -182,6 +185,7 @@ func (r *run) execute(ctx context.Context) (*Outcome, error) {
 	defer r.heedCancel()()
 	r.publishDone(ctx)
 	err := r.schedule(ctx)
+	r.removeLocks()
 	if closeErr := r.live.Close(); err == nil && closeErr != nil {
 		r.emit(Event{Kind: Warned, Message: fmt.Sprintf("writing progress: %v", closeErr)})
 	}
@@ -189,6 +193,16 @@ func (r *run) execute(ctx context.Context) (*Outcome, error) {
 		return nil, fmt.Errorf("run %s: %w", r.id, err)
 	}
 	return r.end(ctx)
+}
+
+// removeLocks removes the files of the locks that the stages' work has given up. What stays does no
+// harm, and gc finds it.
+func (r *run) removeLocks() {
+	for _, fingerprint := range r.locked {
+		if fingerprint != "" {
+			_ = state.RemoveLock(r.e.store.Dir(), fingerprint)
+		}
+	}
 }
 
 func (r *run) announce() {

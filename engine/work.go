@@ -31,7 +31,7 @@ func (r *run) work(ctx context.Context, n *node) (result, error) {
 		return result{}, err
 	}
 	w.lock = lock
-	defer func() { _ = w.lock.Release() }() // the lock dies with the process anyway
+	defer func() { _ = w.lock.GiveUp() }() // the lock dies with the process anyway
 	if w.unusable == nil {
 		if err := w.look(ctx); err != nil {
 			return result{}, err
@@ -164,6 +164,9 @@ func (r *run) lock(ctx context.Context, w *work) (*state.FingerprintLock, error)
 		})
 		return err
 	})
+	if err == nil {
+		r.locked[w.n.index] = w.identity.fingerprint
+	}
 	return lock, err
 }
 

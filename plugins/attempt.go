@@ -3,6 +3,8 @@ package plugins
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"os"
 	"sync"
 )
 
@@ -18,7 +20,7 @@ type Attempt struct {
 
 	ProjectDir    string
 	OutputDir     string // exists, empty
-	ScratchDir    string // exists, deleted afterwards
+	ScratchDir    string // made by Scratch, deleted afterwards
 	CheckpointDir string // where SaveCheckpoint publishes
 	// Resume is the checkpoint to continue from, or nil.
 	Resume *Checkpoint
@@ -33,6 +35,15 @@ type Attempt struct {
 	Publish func(ctx context.Context, c Checkpoint, write func(dir string) error) (Checkpoint, error)
 
 	mu sync.Mutex
+}
+
+// Scratch makes the folder for what is not to be kept, and returns it. Most stages need none, so
+// it is not there before.
+func (a *Attempt) Scratch() (string, error) {
+	if err := os.MkdirAll(a.ScratchDir, 0o777); err != nil {
+		return "", fmt.Errorf("making the scratch folder: %w", err)
+	}
+	return a.ScratchDir, nil
 }
 
 // Checkpoint is a published folder from which a stage can go on.

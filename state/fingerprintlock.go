@@ -73,12 +73,43 @@ func (l *FingerprintLock) Release() error {
 	}
 	// While it is ours. Windows may refuse; the file is small and found again.
 	_ = os.Remove(l.path)
+	return l.GiveUp()
+}
+
+// GiveUp gives the lock up and leaves its file to RemoveLock. A run that made and removed a file
+// for each of thousands of stages would wait for file systems that look past what was removed in
+// the last seconds before they make the next.
+func (l *FingerprintLock) GiveUp() error {
+	if l == nil || l.file == nil {
+		return nil
+	}
 	err := disown(l.file)
 	if closeErr := l.file.Close(); err == nil {
 		err = closeErr
 	}
 	l.file = nil
 	return err
+}
+
+// RemoveLock removes the file that GiveUp left, unless somebody holds the lock by now.
+func RemoveLock(dir, fingerprint string) error {
+	path := filepath.Join(dir, locksName, FolderName(fingerprint))
+	f, err := os.OpenFile(path, os.O_RDWR, 0o666)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	got, err := tryOwn(f)
+	if !got || err != nil {
+		return errors.Join(err, f.Close())
+	}
+	lock := &FingerprintLock{file: f, path: path}
+	if !sameFile(f, path) {
+		return lock.GiveUp()
+	}
+	return lock.Release()
 }
 
 func ownWaiting(ctx context.Context, path string, onWait func(Holder)) (*os.File, error) {

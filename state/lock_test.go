@@ -162,3 +162,33 @@ func TestFingerprintLockExcludes(t *testing.T) {
 		t.Errorf("%d entered, want %d", entered.Load(), n*rounds)
 	}
 }
+
+// TestRemoveLock: what GiveUp left goes, what somebody holds stays.
+func TestRemoveLock(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, locksName, FolderName("fp"))
+	lock, err := LockFingerprint(t.Context(), dir, "fp", Self("me", "r"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := RemoveLock(dir, "fp"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("a held lock: %v", err)
+	}
+	if err := lock.GiveUp(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("a lock that was given up: %v", err)
+	}
+	for range 2 { // the second finds none
+		if err := RemoveLock(dir, "fp"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := os.Stat(path); !os.IsNotExist(err) {
+		t.Errorf("a lock that was removed: %v", err)
+	}
+}

@@ -115,7 +115,11 @@ func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error
 	defer model.Close()
 	ctx, cancel := a.UntilStopped(ctx) // a request cannot be resumed
 	defer cancel()
-	cl, stop, err := connect(ctx, c, a.ScratchDir)
+	scratch, err := a.Scratch()
+	if err != nil {
+		return plugins.Result{}, err
+	}
+	cl, stop, err := connect(ctx, c, scratch)
 	if err != nil {
 		if !c.Required && plugins.CodeOf(err) == plugins.Unavailable {
 			return plugins.Result{Skipped: err.Error()}, nil
