@@ -211,31 +211,35 @@ func (c *minCodes) packHighBits(out []byte) {
 }
 
 func decodeQ4K(dst []float32, src []byte) {
+	var none [superBlock / 8]byte
 	for b := range len(dst) / superBlock {
-		in, to := src[b*q4Bytes:][:q4Bytes], dst[b*superBlock:][:superBlock]
-		decodeMin(to, in, in[kHeader:], func(int, int) byte { return 0 })
+		in := src[b*q4Bytes:][:q4Bytes]
+		decodeMin(dst[b*superBlock:][:superBlock], in, &none, in[kHeader:])
 	}
 }
 
 func decodeQ5K(dst []float32, src []byte) {
 	for b := range len(dst) / superBlock {
-		in, to := src[b*q5Bytes:][:q5Bytes], dst[b*superBlock:][:superBlock]
-		bits := in[kHeader:][:superBlock/8]
-		decodeMin(to, in, in[kHeader+superBlock/8:], func(i, j int) byte { return bits[i] >> j & 1 << 4 })
+		in := src[b*q5Bytes:][:q5Bytes]
+		high := (*[superBlock / 8]byte)(in[kHeader:])
+		decodeMin(dst[b*superBlock:][:superBlock], in, high, in[kHeader+superBlock/8:])
 	}
 }
 
-// decodeMin decodes a super-block; high gives what is added to the nibble of element i of
+// decodeMin decodes a super-block; bit j of byte i of high is the high bit of element i of
 // sub-block j.
-func decodeMin(dst []float32, header, nibbles []byte, high func(i, j int) byte) {
+func decodeMin(dst []float32, header []byte, high *[32]byte, nibbles []byte) {
 	d, dmin := widen(binary.LittleEndian.Uint16(header)), widen(binary.LittleEndian.Uint16(header[2:]))
 	scales, mins := unpackScales(header[4:kHeader])
-	for j := range subBlocks {
-		step, base := float32(d*float32(scales[j])), float32(dmin*float32(mins[j]))
-		in, to := nibbles[j/2*32:][:32], dst[j*32:][:32]
-		for i, pair := range in {
-			code := pair>>(j%2*4)&15 + high(i, j)
-			to[i] = float32(step*float32(code)) - base
+	for j := 0; j < subBlocks; j += 2 {
+		step0, base0 := float32(d*float32(scales[j])), float32(dmin*float32(mins[j]))
+		step1, base1 := float32(d*float32(scales[j+1])), float32(dmin*float32(mins[j+1]))
+		pairs := (*[32]byte)(nibbles[j/2*32:])
+		low, up := (*[32]float32)(dst[j*32:]), (*[32]float32)(dst[(j+1)*32:])
+		for i, pair := range pairs {
+			bits := high[i] >> j
+			low[i] = float32(step0*float32(int32(pair&15|bits&1<<4))) - base0
+			up[i] = float32(step1*float32(int32(pair>>4|bits>>1&1<<4))) - base1
 		}
 	}
 }
