@@ -253,7 +253,7 @@ func (e *Engine) output(outputs map[string]state.OutputRecord, name string) upst
 
 // decide is the decision about one node, all before it being decided.
 func (p *planner) decide(tx *state.Tx, n *node, id identity, decisions []decision) (decision, error) {
-	if pin, ok := p.pinned[n.instance]; ok {
+	if pin, ok := p.pinned[n.instance]; ok && p.damaged[n.instance] == "" {
 		return pin.decision(), nil
 	}
 	selected := p.selection.selected(n)
@@ -298,6 +298,14 @@ func (p *planner) decide(tx *state.Tx, n *node, id identity, decisions []decisio
 	return d, err
 }
 
+// lossText says what became of the outputs that a stage had.
+func (p *planner) lossText(n *node) string {
+	if p.damaged[n.instance] == "" {
+		return ""
+	}
+	return " (" + p.damaged[n.instance] + ")"
+}
+
 // openOutcomes are the stages of whose ends n is told, as facts, and that have yet to end.
 func (p *planner) openOutcomes(n *node, decisions []decision) []string {
 	if !n.asksEnds() {
@@ -321,7 +329,7 @@ func (p *planner) byNeeds(n *node, decisions []decision, selected bool) (decisio
 			return decision{action: ActionBlocked, cause: d.cause, reason: "blocked by stage " + d.cause}, true
 		case selected && d.action == ActionSkip && !p.selection.selected(need) && !n.asksEnds():
 			return decision{action: ActionBlocked, cause: need.instance,
-				reason: fmt.Sprintf("needs stage %s, which is not selected and has nothing to reuse", need.instance)}, true
+				reason: fmt.Sprintf("needs stage %s, which is not selected and has nothing to reuse%s", need.instance, p.lossText(need))}, true
 		}
 	}
 	if n.when == whenFailure {
