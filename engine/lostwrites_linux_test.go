@@ -149,13 +149,18 @@ func powerCuts(t *testing.T, d *disk, ops []diskOp, from int, root, want string)
 		every = 1
 	}
 	const seed = 1
-	seen := map[[sha256.Size]byte]bool{}
+	type crash struct {
+		disk    [sha256.Size]byte
+		claimed int
+	}
+	seen := map[crash]bool{}
 	tried := 0
 	for k := from; k <= len(ops); k++ {
+		claimed := claims(ops[:k], root)
 		for _, s := range survivals(rand.New(rand.NewPCG(seed, uint64(k)))) {
 			left := d.crash(k, s)
 			delete(left, stdoutName)
-			key := left.key()
+			key := crash{left.key(), len(claimed)}
 			if seen[key] {
 				continue
 			}
@@ -163,7 +168,6 @@ func powerCuts(t *testing.T, d *disk, ops []diskOp, from int, root, want string)
 				continue
 			}
 			tried++
-			claimed := claims(ops[:k], root)
 			t.Run(fmt.Sprintf("%d/%s", k, s.name), func(t *testing.T) {
 				t.Parallel()
 				if afterPowerCut(t, left, claimed, want); t.Failed() && k > 0 {

@@ -139,9 +139,11 @@ func (j *journal) recover(path string) error {
 		return err
 	}
 	if info.Size() == 0 {
-		// The names of the file, of the run's folder and of runs must outlive a power
-		// cut as the first line does.
-		for _, d := range []string{filepath.Dir(path), filepath.Dir(filepath.Dir(path))} {
+		// The names of the file, of the run's folder, of runs and of the database, whose
+		// maker may have been killed, must outlive a power cut as the first line does.
+		run := filepath.Dir(path)
+		runs := filepath.Dir(run)
+		for _, d := range []string{run, runs, filepath.Dir(runs)} {
 			if err := syncDir(d); err != nil {
 				return err
 			}

@@ -68,6 +68,10 @@ func (s *Store) create(ctx context.Context) error {
 	if len(journals) > 0 {
 		return &DamagedError{Path: path, Reason: fmt.Sprintf("it is missing, though there are journals of %d runs", len(journals))}
 	}
+	// Once more: whoever made the folder may have been killed before its name was durable.
+	if err := syncDir(filepath.Dir(s.dir)); err != nil {
+		return fmt.Errorf("making the database: %w", err)
+	}
 	return createDatabase(path, s.schema, func(*Tx) error { return nil })
 }
 

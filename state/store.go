@@ -2,10 +2,13 @@ package state
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 )
 
 // Options of a Store.
@@ -38,6 +41,9 @@ func Open(dir string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening state: %w", err)
 	}
+	if err := makeDurably(dir); err != nil {
+		return nil, fmt.Errorf("opening state: %w", err)
+	}
 	for _, sub := range []string{runsName, locksName} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o777); err != nil {
 			return nil, fmt.Errorf("opening state: %w", err)
@@ -50,6 +56,26 @@ func Open(dir string, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("opening state: %w", err)
 	}
 	return &Store{dir: dir, opts: opts, schema: schemaVersion, migrations: migrations, journals: map[string]*journal{}}, nil
+}
+
+// makeDurably makes a folder whose name, and those of the folders above it that it makes, survive a
+// power cut.
+func makeDurably(dir string) error {
+	info, err := os.Stat(dir)
+	if err == nil && !info.IsDir() {
+		return &fs.PathError{Op: "mkdir", Path: dir, Err: syscall.ENOTDIR}
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	parent := filepath.Dir(dir)
+	if err := makeDurably(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(parent)
 }
 
 // writeIgnore keeps the folder out of version control.
