@@ -87,6 +87,12 @@ func fakeEngine(t *testing.T, yaml string, s *fakeStage) *Engine {
 	if err := os.WriteFile(filepath.Join(dir, "so8t.yaml"), []byte(yaml), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	return fakeEngineIn(t, dir, s)
+}
+
+// fakeEngineIn is a fakeEngine in a folder that has a workflow.
+func fakeEngineIn(t *testing.T, dir string, s *fakeStage) *Engine {
+	t.Helper()
 	e, err := New(Options{ProjectDir: dir, Builtins: []Builtin{{Name: "fake", Describe: s.Describe}}, Jobs: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -203,25 +209,26 @@ func placeOf(e *Engine, path string) string {
 	return strings.Join(parts, "/")
 }
 
-// modelStage writes its seed, halved, and what it reads.
-type modelStage struct {
-	run func(a *plugins.Attempt, content string) error
+// contentStage writes its tag, its seed, halved, and what it reads.
+type contentStage struct {
+	run func(a *plugins.Attempt, c contentConfig, content string) error
 }
 
-type modelConfig struct {
+type contentConfig struct {
+	Tag    string   `json:"tag"`
 	Seed   int      `json:"seed"`
 	Inputs []string `json:"inputs" format:"path"`
 }
 
-// modelEngine is an engine whose stage fake is s.
-func modelEngine(t *testing.T, s *modelStage) *Engine {
+// contentEngine is an engine on the project in dir whose stage fake is s.
+func contentEngine(t *testing.T, dir string, s contentStage) *Engine {
 	t.Helper()
 	f := &fakeStage{run: func(a *plugins.Attempt) (plugins.Result, error) {
-		var c modelConfig
+		var c contentConfig
 		if err := plugins.DecodeWith(a.With, &c); err != nil {
 			return plugins.Result{}, err
 		}
-		content := fmt.Sprintf("(%d", c.Seed/2)
+		content := fmt.Sprintf("(%s %d", c.Tag, c.Seed/2)
 		for _, path := range c.Inputs {
 			text, err := os.ReadFile(path)
 			if err != nil {
@@ -229,11 +236,11 @@ func modelEngine(t *testing.T, s *modelStage) *Engine {
 			}
 			content += string(text)
 		}
-		return plugins.Result{}, s.run(a, content+")")
+		return plugins.Result{}, s.run(a, c, content+")")
 	}}
-	e := fakeEngine(t, oneFake, f)
+	e := fakeEngineIn(t, dir, f)
 	e.opts.Builtins[0].Describe = func() plugins.Description {
-		return plugins.Description{Name: "fake", Kind: plugins.KindStage, Revision: 1, With: plugins.SchemaOf(modelConfig{}),
+		return plugins.Description{Name: "fake", Kind: plugins.KindStage, Revision: 1, With: plugins.SchemaOf(contentConfig{}),
 			Outputs: []plugins.Output{{Name: "out"}}}
 	}
 	return e

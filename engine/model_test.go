@@ -3,143 +3,203 @@ package engine
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
-	"testing"
-
-	"github.com/so8t/so8t/plugins"
 )
 
-// TestRun_RandomGraphs runs random graphs of a stage that sometimes fails, changes parameters at
-// random, and compares with a trivial model: an instance is done again exactly when its parameters
-// or the content of an input are new, and in the end every output is what a run from nothing makes.
-func TestRun_RandomGraphs(t *testing.T) {
-	for seed := range uint64(12) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { randomGraph(t, rand.New(rand.NewPCG(seed, 1))) })
+// model decides, in place of the engine, what a command may run. It knows nothing of fingerprints,
+// records or files: a piece of work is a stage's parameters and the content of what it reads, and
+// is done once.
+type model struct {
+	stages []modelStage
+	axis   []int // the values of the matrix axis that some stages have
+	serial int   // names given so far
+	done   map[string]bool
+}
+
+// modelStage is a stage of the workflow; of one with an axis there is an instance per value, which
+// takes its value as its seed and reads its peers of the same value.
+type modelStage struct {
+	name  string
+	axis  bool
+	seed  int
+	reads []string
+}
+
+// modelNode is one instance.
+type modelNode struct {
+	instance, stage string
+	content, key    string
+	needs           []int
+}
+
+func newModel(r *rand.Rand) *model {
+	m := &model{axis: []int{2, 4}, done: map[string]bool{}}
+	for range 3 + r.IntN(5) {
+		m.add(r)
+	}
+	return m
+}
+
+// add puts a stage at the end that reads some of those before it. One without an axis that reads one
+// with, which gives it a list, reads nothing else.
+func (m *model) add(r *rand.Rand) {
+	s := modelStage{name: fmt.Sprintf("s%d", m.serial), axis: r.IntN(4) == 0, seed: r.IntN(4)}
+	m.serial++
+	for _, before := range m.stages {
+		if r.IntN(3) > 0 {
+			continue
+		}
+		if before.axis && !s.axis {
+			s.reads = []string{before.name}
+			break
+		}
+		s.reads = append(s.reads, before.name)
+	}
+	m.stages = append(m.stages, s)
+}
+
+// edit changes the workflow: a value, the axis, a new stage, or one less that nobody reads.
+func (m *model) edit(r *rand.Rand) {
+	switch r.IntN(5) {
+	case 0:
+		m.axis = [][]int{{2, 4}, {4, 2}, {2, 4, 6}, {2, 3}, {3}}[r.IntN(5)]
+	case 1:
+		m.add(r)
+	case 2:
+		i := r.IntN(len(m.stages))
+		read := slices.ContainsFunc(m.stages, func(s modelStage) bool { return slices.Contains(s.reads, m.stages[i].name) })
+		if !read && len(m.stages) > 1 {
+			m.stages = slices.Delete(m.stages, i, i+1)
+		}
+	default:
+		m.stages[r.IntN(len(m.stages))].seed = r.IntN(4)
 	}
 }
 
-// modelGraph is a graph in which stage i reads some of the stages before it.
-type modelGraph struct {
-	reads [][]int
-	seeds []int
-	// done holds the parameters and input contents that were computed before.
-	done map[string]bool
-}
-
-func randomGraph(t *testing.T, r *rand.Rand) {
-	m := &modelGraph{done: map[string]bool{}}
-	for i := range 3 + r.IntN(8) {
-		var reads []int
-		for j := range i {
-			if r.IntN(3) == 0 {
-				reads = append(reads, j)
-			}
-		}
-		m.reads, m.seeds = append(m.reads, reads), append(m.seeds, r.IntN(3))
-	}
-	ran := map[string]int{}
-	fail := ""
-	s := &modelStage{run: func(a *plugins.Attempt, content string) error {
-		ran[a.Stage]++
-		if a.Stage == fail {
-			return plugins.Errorf(plugins.Internal, "told to")
-		}
-		return os.WriteFile(filepath.Join(a.OutputDir, "out"), []byte(content), 0o644)
-	}}
-	e := modelEngine(t, s)
-	for range 6 {
-		if r.IntN(2) == 0 {
-			m.seeds[r.IntN(len(m.seeds))] = r.IntN(4)
-		}
-		fail = ""
-		if r.IntN(3) == 0 {
-			fail = fmt.Sprintf("s%d", r.IntN(len(m.seeds)))
-		}
-		clear(ran)
-		e.opts.KeepGoing = r.IntN(2) == 0
-		v := m.run(t, e)
-		if m.compare(t, e, v, ran, fail); t.Failed() {
-			t.Fatalf("%s\nran %v, %s should fail: %s", m.yaml(), ran, fail, v.State)
-		}
-	}
-}
-
-func (m *modelGraph) yaml() string {
+func (m *model) yaml() string {
 	var b strings.Builder
 	b.WriteString("version: 1\nname: model\nstages:\n")
-	for i, reads := range m.reads {
-		fmt.Fprintf(&b, "  s%d: { uses: fake, with: { seed: %d, inputs: [", i, m.seeds[i])
-		for k, j := range reads {
-			if k > 0 {
-				b.WriteString(", ")
-			}
-			fmt.Fprintf(&b, "\"${stages.s%d.outputs.out}\"", j)
+	for _, s := range m.stages {
+		seed, matrix := fmt.Sprint(s.seed), ""
+		if s.axis {
+			seed, matrix = `"${matrix.k}"`, fmt.Sprintf(" matrix: { k: [%s] },", strings.Trim(strings.ReplaceAll(fmt.Sprint(m.axis), " ", ", "), "[]"))
 		}
-		b.WriteString("] } }\n")
+		var inputs []string
+		for _, name := range s.reads {
+			inputs = append(inputs, fmt.Sprintf(`"${stages.%s.outputs.out}"`, name))
+		}
+		list := "[" + strings.Join(inputs, ", ") + "]"
+		if m.collects(s) {
+			list = inputs[0]
+		}
+		fmt.Fprintf(&b, "  %s: { uses: fake,%s with: { tag: %s, seed: %s, inputs: %s } }\n", s.name, matrix, s.name, seed, list)
 	}
 	return b.String()
 }
 
-func (m *modelGraph) run(t *testing.T, e *Engine) *StatusView {
-	t.Helper()
-	if err := os.WriteFile(filepath.Join(e.opts.ProjectDir, "so8t.yaml"), []byte(m.yaml()), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return fakeRun(t, e)
+// collects: it reads the list of all instances of a stage.
+func (m *model) collects(s modelStage) bool {
+	return !s.axis && slices.ContainsFunc(m.stages, func(o modelStage) bool { return o.axis && slices.Contains(s.reads, o.name) })
 }
 
-// content is what stage i should make: its seed, halved so that a change may change nothing, and
-// what it reads.
-func (m *modelGraph) content(i int) string {
-	text := fmt.Sprintf("(%d", m.seeds[i]/2)
-	for _, j := range m.reads[i] {
-		text += m.content(j)
+// nodes are the instances, each after those that it reads, with what they must contain. Half a seed
+// enters the content, so that a change may change nothing.
+func (m *model) nodes() []modelNode {
+	var nodes []modelNode
+	for _, s := range m.stages {
+		values := []int{s.seed}
+		if s.axis {
+			values = m.axis
+		}
+		for _, v := range values {
+			n := modelNode{instance: m.instance(s.name, v), stage: s.name}
+			suffix := strings.TrimPrefix(n.instance, s.name)
+			read := ""
+			for _, name := range s.reads {
+				for i, o := range nodes {
+					if o.stage == name && (!s.axis || o.instance == name || o.instance == name+suffix) {
+						read += o.content
+						n.needs = append(n.needs, i)
+					}
+				}
+			}
+			n.content = fmt.Sprintf("(%s %d%s)", s.name, v/2, read)
+			n.key = fmt.Sprintf("%s %d %s", s.name, v, read)
+			nodes = append(nodes, n)
+		}
 	}
-	return text + ")"
+	return nodes
 }
 
-// key is the work of stage i: equal keys need to be done once.
-func (m *modelGraph) key(i int) string {
-	text := fmt.Sprintf("%d", m.seeds[i])
-	for _, j := range m.reads[i] {
-		text += m.content(j)
+// instance is the name of the instance of a stage that has a seed.
+func (m *model) instance(stage string, seed int) string {
+	if slices.ContainsFunc(m.stages, func(s modelStage) bool { return s.name == stage && s.axis }) {
+		return fmt.Sprintf("%s[k=%d]", stage, seed)
 	}
-	return text
+	return stage
 }
 
-func (m *modelGraph) compare(t *testing.T, e *Engine, v *StatusView, ran map[string]int, fail string) {
-	t.Helper()
-	for i, s := range v.Stages {
-		key := m.key(i)
-		switch s.Outcome {
-		case "succeeded":
-			if m.done[key] || ran[s.Instance] != 1 {
-				t.Errorf("%s ran %d times; its work had been done: %v", s.Instance, ran[s.Instance], m.done[key])
+// fate is what must become of an instance.
+type fate string
+
+const (
+	mustRun   fate = "run"
+	mustReuse fate = "reuse"
+	mustSkip  fate = "skip" // not selected, and nothing to reuse
+)
+
+// judge says what a command does that nothing disturbs; ok is false when it must be refused, since
+// something selected needs what is neither selected nor there.
+func (m *model) judge(nodes []modelNode, s Selection) (fates []fate, ok bool) {
+	in := selectedNodes(nodes, s)
+	fates = make([]fate, len(nodes))
+	known := make([]bool, len(nodes)) // before the run: everything that it reads is there
+	for i, n := range nodes {
+		known[i] = true
+		for _, j := range n.needs {
+			if in[i] && fates[j] == mustSkip {
+				return nil, false
 			}
-			m.done[key] = true
-		case "cached":
-			if !m.done[key] || ran[s.Instance] != 0 {
-				t.Errorf("%s is cached; its work had been done: %v, it ran %d times", s.Instance, m.done[key], ran[s.Instance])
-			}
-		case "failed":
-			if s.Instance != fail {
-				t.Errorf("%s failed: %+v", s.Instance, s.Error)
-			}
-			continue
-		case "blocked", "cancelled":
-			if s.Cause != fail || ran[s.Instance] != 0 {
-				t.Errorf("%s is %s because of %q and ran %d times", s.Instance, s.Outcome, s.Cause, ran[s.Instance])
-			}
-			continue
+			known[i] = known[i] && known[j] && fates[j] == mustReuse
+		}
+		forced := in[i] && (s.ForceAll || slices.Contains(s.Force, n.stage))
+		switch {
+		case m.done[n.key] && !forced && (in[i] || known[i]):
+			fates[i] = mustReuse
+		case in[i]:
+			fates[i] = mustRun
 		default:
-			t.Errorf("%s is %s", s.Instance, s.Outcome)
-			continue
+			fates[i] = mustSkip
 		}
-		text, err := os.ReadFile(filepath.Join(e.opts.ProjectDir, filepath.FromSlash(s.Outputs["out"].Path)))
-		if err != nil || string(text) != m.content(i) {
-			t.Errorf("%s made %q (%v), want %q", s.Instance, text, err, m.content(i))
+	}
+	return fates, true
+}
+
+func selectedNodes(nodes []modelNode, s Selection) []bool {
+	in := make([]bool, len(nodes))
+	for i, n := range nodes {
+		in[i] = in[i] || len(s.Only)+len(s.From)+len(s.Until) == 0 || slices.Contains(s.Only, n.stage) || slices.Contains(s.From, n.stage)
+		for _, j := range n.needs {
+			in[i] = in[i] || len(s.From) > 0 && below(nodes, j, s.From)
 		}
+	}
+	for i := len(nodes) - 1; i >= 0; i-- {
+		if slices.Contains(s.Until, nodes[i].stage) {
+			mark(nodes, i, in)
+		}
+	}
+	return in
+}
+
+// below reports whether a node is one of the stages or reads what is.
+func below(nodes []modelNode, i int, stages []string) bool {
+	return slices.Contains(stages, nodes[i].stage) || slices.ContainsFunc(nodes[i].needs, func(j int) bool { return below(nodes, j, stages) })
+}
+
+func mark(nodes []modelNode, i int, in []bool) {
+	in[i] = true
+	for _, j := range nodes[i].needs {
+		mark(nodes, j, in)
 	}
 }

@@ -236,7 +236,10 @@ func (p *planner) lookup(decisions []decision) lookup {
 		case ActionReuse:
 			return p.e.output(d.entry.Outputs, ref.output)
 		case ActionSkip:
-			return upstream{state: absent}
+			if _, pinned := p.pinned[n.instance]; pinned || p.selection.selected(n) {
+				return upstream{state: absent}
+			}
+			// Left out by the selection: what it would make is not known, not nothing.
 		}
 		return upstream{state: pending}
 	}

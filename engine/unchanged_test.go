@@ -15,7 +15,7 @@ import (
 func changingInputs(t *testing.T, during func(stage, input string)) *Engine {
 	t.Helper()
 	var input string
-	e := modelEngine(t, &modelStage{run: func(a *plugins.Attempt, content string) error {
+	e := contentEngine(t, t.TempDir(), contentStage{run: func(a *plugins.Attempt, _ contentConfig, content string) error {
 		during(a.Stage, input)
 		return os.WriteFile(filepath.Join(a.OutputDir, "out"), []byte(content), 0o644)
 	}})
