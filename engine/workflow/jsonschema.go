@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 )
 
@@ -37,10 +38,18 @@ func (s *schemaWriter) mapping(table []keySpec) object {
 		if k.help != "" {
 			property["description"] = k.help
 		}
-		properties[k.name] = property
+		if k.fallback != nil {
+			property["default"] = k.fallback
+		}
+		if k.example != nil {
+			property["examples"] = []any{k.example}
+		}
 		if k.required {
 			required = append(required, k.name)
+		} else {
+			property = orNull(property)
 		}
+		properties[k.name] = property
 	}
 	out := object{"type": "object", "additionalProperties": false, "properties": properties}
 	if required != nil {
@@ -49,7 +58,7 @@ func (s *schemaWriter) mapping(table []keySpec) object {
 	return out
 }
 
-const referencePattern = `^\$\{.*\}$`
+const referencePattern = `\$\{`
 
 func text(*schemaWriter) object      { return object{"type": "string"} }
 func boolean(*schemaWriter) object   { return object{"type": "boolean"} }
@@ -62,13 +71,55 @@ func scalarList(s *schemaWriter) object {
 	return object{"type": "array", "items": scalarSchema(s)}
 }
 
-func orReference(typ string) object {
-	return object{"anyOf": []object{{"type": typ}, {"type": "string", "pattern": referencePattern}}}
+// orReference is a schema, or a text with references in it.
+func orReference(s object) object {
+	return object{"anyOf": []object{s, {"type": "string", "pattern": referencePattern}}}
 }
 
-func integerOrReference(*schemaWriter) object { return orReference("integer") }
-func numberOrReference(*schemaWriter) object  { return orReference("number") }
-func booleanOrReference(*schemaWriter) object { return orReference("boolean") }
+// orNull lets a key be there without a value, which is the same as not being there.
+func orNull(s object) object {
+	switch {
+	case s["anyOf"] != nil:
+		s["anyOf"] = append(s["anyOf"].([]object), object{"type": "null"})
+	case s["enum"] == nil:
+		if typ, ok := s["type"].(string); ok {
+			s["type"] = []string{typ, "null"}
+		}
+	}
+	return s
+}
+
+func integer(lo, hi int) func(*schemaWriter) object {
+	return func(*schemaWriter) object {
+		s := object{"type": "integer", "minimum": lo}
+		if hi != math.MaxInt32 {
+			s["maximum"] = hi
+		}
+		return orReference(s)
+	}
+}
+
+func factor(*schemaWriter) object {
+	return orReference(object{"type": "number", "minimum": 1})
+}
+
+func booleanOrReference(*schemaWriter) object { return orReference(object{"type": "boolean"}) }
+
+func duration(*schemaWriter) object {
+	return orReference(object{"type": "string", "pattern": `^(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ms|s|m|h|d))+$`})
+}
+
+func size(*schemaWriter) object {
+	return orReference(object{"type": "string", "pattern": `^([0-9]+(\.[0-9]*)?|\.[0-9]+)(B|[kKMGT]B|[KMGT]iB)$`})
+}
+
+// named is a mapping of names that a user chooses.
+func named(value object) object {
+	return object{
+		"type": "object", "propertyNames": object{"pattern": `^[^\s0-9.\-/\[\]${}][^\s./\[\]${}]*$`, "maxLength": maxNameLength},
+		"additionalProperties": value,
+	}
+}
 
 func constant(value any) func(*schemaWriter) object {
 	return func(*schemaWriter) object { return object{"const": value} }
@@ -106,16 +157,14 @@ func paramTypeSchema(*schemaWriter) object {
 }
 
 func paramsSchema(s *schemaWriter) object {
-	return object{"type": "object", "additionalProperties": object{"anyOf": []object{
-		{"type": []string{"string", "number", "boolean"}}, s.mapping(paramKeys),
-	}}}
+	return named(object{"anyOf": []object{{"type": []string{"string", "number", "boolean"}}, s.mapping(paramKeys)}})
 }
 
 func defaultsSchema(s *schemaWriter) object  { return s.mapping(defaultsKeys) }
 func resourcesSchema(s *schemaWriter) object { return s.mapping(resourceKeys) }
 
 func retrySchema(s *schemaWriter) object {
-	return object{"anyOf": []object{integerOrReference(s), s.mapping(retryKeys)}}
+	return object{"anyOf": []object{integer(0, maxRetries)(s), s.mapping(retryKeys)}}
 }
 
 func usesSchema(s *schemaWriter) object {
@@ -134,22 +183,27 @@ func stagesSchema(s *schemaWriter) object {
 	for _, name := range slices.Sorted(maps.Keys(s.plugins)) {
 		cases = append(cases, object{
 			"if":   object{"properties": object{"uses": object{"const": name}}, "required": []string{"uses"}},
-			"then": object{"properties": object{"with": referable(s.plugins[name])}},
+			"then": object{"properties": object{"with": referable(name, s.plugins[name])}},
 		})
 	}
 	if cases != nil {
 		stage["allOf"] = cases
 	}
-	return object{"type": "object", "minProperties": 1, "additionalProperties": stage}
+	stages := named(stage)
+	stages["minProperties"] = 1
+	return stages
 }
 
 // referable gives the schema of `with` in which a reference may stand for every value.
-func referable(schema json.RawMessage) any {
+func referable(name string, schema json.RawMessage) any {
 	var s object
 	if json.Unmarshal(schema, &s) != nil {
 		return schema
 	}
-	return referableFields(s)
+	if s["description"] == nil {
+		s["description"] = "parameters of the stage " + name
+	}
+	return orNull(referableFields(s))
 }
 
 func referableFields(s object) object {
@@ -171,14 +225,17 @@ func referableValue(s object) object {
 		return inner
 	}
 	out := object{"anyOf": []object{inner, {"type": "string", "pattern": referencePattern}}}
-	if help, ok := s["description"]; ok {
-		out["description"] = help
+	for _, key := range []string{"description", "default"} {
+		if value, ok := s[key]; ok {
+			out[key] = value
+			delete(inner, key) // editors show it beside the key, for all forms of the value
+		}
 	}
 	return out
 }
 
 func slotsSchema(s *schemaWriter) object {
-	return object{"type": "object", "additionalProperties": integerOrReference(s)}
+	return named(integer(1, math.MaxInt32)(s))
 }
 
 func matrixSchema(s *schemaWriter) object {
