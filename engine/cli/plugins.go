@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/so8t/so8t/engine"
@@ -24,7 +26,9 @@ type pluginView struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
 	Kind    string `json:"kind"`
-	Path    string `json:"path"`
+	Path    string `json:"path"`            // "" for a built-in stage
+	Error   string `json:"error,omitempty"` // why it cannot be used
+	help    string
 }
 
 func (a *app) pluginsListCommand() *cobra.Command {
@@ -32,22 +36,24 @@ func (a *app) pluginsListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "list",
 		Example: "  so8t plugins list\n  so8t plugins list --json --describe > describe.json",
-		Short:   "the built-in stages",
+		Short:   "the built-in stages, and the local plugins that the project's workflows use",
 		Args:    cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(c *cobra.Command, _ []string) error {
 			if describe {
 				return a.printDescriptions()
 			}
-			version := readVersion().Version
-			views := make([]pluginView, 0, len(a.Stages))
-			t := console.NewTable("NAME", "KIND", "WHAT IT DOES")
-			for _, b := range a.Stages {
-				d := b.Stage.Describe()
-				views = append(views, pluginView{Name: d.Name, Version: version, Kind: string(d.Kind)})
-				t.Row(d.Name, string(d.Kind), d.Help)
+			views := a.builtinViews()
+			local, err := a.localViews(c.Context())
+			if err != nil {
+				return err
 			}
+			views = append(views, local...)
 			if asJSON {
 				return a.printJSON(map[string]any{"plugins": views})
+			}
+			t := console.NewTable("NAME", "KIND", "WHAT IT DOES")
+			for _, v := range views {
+				t.Row(v.Name, v.Kind, v.help)
 			}
 			t.Write(a.Out, a.style(a.Out))
 			return nil
@@ -56,6 +62,47 @@ func (a *app) pluginsListCommand() *cobra.Command {
 	c.Flags().BoolVar(&asJSON, "json", false, "JSON on stdout")
 	c.Flags().BoolVar(&describe, "describe", false, "with --json: what every stage describes, as `validate --describe` reads it")
 	return c
+}
+
+func (a *app) builtinViews() []pluginView {
+	version := readVersion().Version
+	views := make([]pluginView, len(a.Stages))
+	for i, b := range a.Stages {
+		d := b.Stage.Describe()
+		views[i] = pluginView{Name: d.Name, Version: version, Kind: string(d.Kind), help: d.Help}
+	}
+	return views
+}
+
+// localViews describes the plugins that the project's workflows use. One that cannot be started is
+// listed with the reason.
+func (a *app) localViews(ctx context.Context) ([]pluginView, error) {
+	project, err := a.projectDir()
+	if err != nil {
+		return nil, err
+	}
+	uses, err := usedPlugins(project, nil)
+	if _, badWorkflow := asProblems(err); badWorkflow {
+		return nil, nil // validate says what is wrong with it
+	}
+	if err != nil || len(uses) == 0 {
+		return nil, err
+	}
+	e, err := a.open(engineSettings{})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = e.Close() }()
+	views := make([]pluginView, len(uses))
+	for i, u := range uses {
+		d, err := e.Describe(ctx, u)
+		if err != nil {
+			views[i] = pluginView{Name: u, Path: u, Error: err.Error(), help: "cannot be used: " + err.Error()}
+			continue
+		}
+		views[i] = pluginView{Name: d.Name, Version: d.Version, Kind: string(d.Kind), Path: u, help: d.Help + " (" + u + ")"}
+	}
+	return views, nil
 }
 
 // printDescriptions writes the file that `validate --describe` reads.

@@ -124,7 +124,7 @@ func TestCopies(t *testing.T) {
 		"../stage-python/so8t_plugin.py": "so8t_plugin.py", "../stage-python/requirements.txt": "requirements.txt",
 	} {
 		if !bytes.Equal(read(t, file), read(t, of)) {
-			t.Errorf("%s is not %s: copy it", file, of)
+			t.Errorf("%s is not %s: copy it (go generate ./plugins/proto/v1 does stage.proto)", file, of)
 		}
 	}
 }

@@ -1,7 +1,9 @@
 // Command generate compiles a .proto file to Go without an installed protoc: protocompile
 // parses it, and the two code generators, pinned below, are run by the go command.
 //
-//	go run ./plugins/proto/generate DIR FILE.proto
+//	go run ./plugins/proto/generate DIR FILE.proto [COPY_TO…]
+//
+// The folders COPY_TO get a copy of the file: examples that compile it themselves.
 package main
 
 import (
@@ -29,12 +31,28 @@ var generators = []string{
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("generate: ")
-	if len(os.Args) != 3 {
-		log.Fatal("usage: generate DIR FILE.proto")
+	if len(os.Args) < 3 {
+		log.Fatal("usage: generate DIR FILE.proto [COPY_TO…]")
 	}
 	if err := generate(os.Args[1], os.Args[2]); err != nil {
 		log.Fatal(err)
 	}
+	if err := copyTo(os.Args[3:], os.Args[1], os.Args[2]); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func copyTo(folders []string, dir, file string) error {
+	text, err := os.ReadFile(filepath.Join(dir, file))
+	if err != nil {
+		return err
+	}
+	for _, to := range folders {
+		if err := os.WriteFile(filepath.Join(to, file), text, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func generate(dir, file string) error {

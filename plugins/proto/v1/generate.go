@@ -3,4 +3,4 @@
 // package plugins.
 package pluginv1
 
-//go:generate go run ../generate . stage.proto
+//go:generate go run ../generate . stage.proto ../../examples/evaluator-python ../../examples/stage-python
