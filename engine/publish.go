@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -200,11 +201,13 @@ type savedResult struct {
 // writeResult does not sync: a result that a power cut loses or tears is not read again, and the
 // attempt is made anew.
 func writeResult(path string, r savedResult) error {
-	text, err := json.Marshal(r)
-	if err != nil {
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false) // or the parts were other bytes than those that were hashed
+	if err := e.Encode(r); err != nil {
 		return err
 	}
-	return os.WriteFile(path, text, 0o666)
+	return os.WriteFile(path, text.Bytes(), 0o666)
 }
 
 // readResult returns what writeResult wrote; false when it is not whole.

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -28,8 +29,18 @@ func valueCRC(bucket, key, body []byte) uint32 {
 	return crc32.Update(crc, castagnoli, body)
 }
 
+// marshal is json.Marshal but for < > and &, which it leaves as they are: a raw value in a record
+// keeps its bytes, by which the parts of fingerprints are compared.
+func marshal(record any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(record)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
+
 func encodeValue(bucket, key []byte, record any) ([]byte, error) {
-	doc, err := json.Marshal(record)
+	doc, err := marshal(record)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a record of %s: %w", bucket, err)
 	}

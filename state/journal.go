@@ -57,7 +57,7 @@ const (
 const maxLine = 64 << 20
 
 func encodeLine(l journalLine) ([]byte, error) {
-	doc, err := json.Marshal(l)
+	doc, err := marshal(l)
 	if err != nil {
 		return nil, err
 	}

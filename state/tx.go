@@ -106,7 +106,7 @@ func (t *Tx) log(run, kind, what string, record any) error {
 	if t.replaying {
 		return nil
 	}
-	doc, err := json.Marshal(record)
+	doc, err := marshal(record)
 	if err != nil {
 		return fmt.Errorf("encoding %s: %w", what, err)
 	}

@@ -123,7 +123,7 @@ func (e alreadyThereError) Error() string {
 func writeNew(path string, text []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if errors.Is(err, fs.ErrExist) {
-		return usageError{alreadyThereError{path}}
+		return codedError{alreadyThereError{path}, exitUsage}
 	}
 	if err != nil {
 		return usageError{fmt.Errorf("writing %q: %w", path, err)}

@@ -41,7 +41,7 @@ func (a *app) openReport(ctx context.Context, e *engine.Engine, run string) erro
 		}
 	}
 	if page == "" {
-		return usageError{fmt.Errorf("run %s has no HTML page among its outputs: so8t artifacts %s lists them", run, run)}
+		return codedError{fmt.Errorf("run %s has no HTML page among its outputs: so8t artifacts %s lists them", run, run), exitUsage}
 	}
 	project, err := a.projectDir()
 	if err != nil {
