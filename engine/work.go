@@ -276,7 +276,7 @@ func (w *work) tries(ctx context.Context) (result, error) {
 		}
 		return result{}, fmt.Errorf("waiting for a GPU: %w", err)
 	}
-	defer devices.Release() // nobody waits for an error here: the locks die with the process anyway
+	defer func() { _ = devices.Release() }() // the locks die with the process anyway
 	w.record.Started = r.e.now()
 	for try := 1; ; try++ {
 		a := &attempt{work: w, number: w.number + 1, try: try}
