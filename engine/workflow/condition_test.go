@@ -209,3 +209,16 @@ func TestConditionAbsentMetric(t *testing.T) {
 		}
 	}
 }
+
+// What YAML takes for a tag or for the end of a text says how to write it.
+func TestConditionThatNeedsQuotes(t *testing.T) {
+	for _, when := range []string{`!failure()`, `"failed" in stages.a.outcome`} {
+		for _, file := range []string{"stages:\n  a:\n    uses: x\n    when: " + when + "\n", "stages: {a: {uses: x, when: " + when + "}}\n"} {
+			_, err := Parse("w.yaml", []byte("version: 1\n"+file), Options{})
+			problems, _ := err.(Problems)
+			if len(problems) != 1 || !strings.Contains(problems[0].Hint, "quoted as a whole") {
+				t.Errorf("%s: %v", file, codesOf(problems))
+			}
+		}
+	}
+}

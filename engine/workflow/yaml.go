@@ -3,6 +3,7 @@ package workflow
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -103,7 +104,17 @@ func reportSyntax(src *source, err error, r *report) {
 			at = Pos{src.file, min(t.Position.Line, len(src.lines)), max(t.Position.Column, 1)}
 		}
 	}
-	r.add(at, CodeYAMLSyntax, "", "YAML: %s", message)
+	r.add(at, CodeYAMLSyntax, expressionHint(src.line(at.Line)), "YAML: %s", message)
+}
+
+var needsQuotes = regexp.MustCompile(`\bwhen: *(!|"[^"]*" |'[^']*' )|\bgates: *\[ *!`)
+
+// expressionHint is for a condition that YAML takes for something else.
+func expressionHint(line string) string {
+	if needsQuotes.MatchString(line) {
+		return "an expression that starts with ! or a quote is quoted as a whole"
+	}
+	return ""
 }
 
 type anchor struct {

@@ -40,7 +40,11 @@ func (c *converter) tagged(v *ast.TagNode) *node {
 	}
 	out.pos = at
 	if !coreTags[tag] {
-		c.report.add(at, CodeUnknownTag, "only the core tags are known: !!str !!int !!float !!bool !!null !!map !!seq", "unknown tag %q", tag)
+		hint := expressionHint(c.src.line(at.Line))
+		if hint == "" {
+			hint = "only the core tags are known: !!str !!int !!float !!bool !!null !!map !!seq"
+		}
+		c.report.add(at, CodeUnknownTag, hint, "unknown tag %q", tag)
 		out.broken = true
 		return out
 	}
