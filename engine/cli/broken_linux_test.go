@@ -95,12 +95,15 @@ func (c borne) test(t *testing.T) {
 // small is more than a run of two stages prints.
 const small = 64 << 10
 
-// logSize is the size of the bad stage's log.
+// logSize is the size of the bad stage's log; there is none when it printed nothing.
 func (p project) logSize() int64 {
 	p.t.Helper()
 	logs, err := filepath.Glob(filepath.Join(p.dir, ".so8t/runs/*/stages/bad/1/log*"))
-	if err != nil || len(logs) != 1 {
+	if err != nil || len(logs) > 1 {
 		p.t.Fatalf("logs %v, %v", logs, err)
+	}
+	if len(logs) == 0 {
+		return 0
 	}
 	info, err := os.Stat(logs[0])
 	if err != nil {
