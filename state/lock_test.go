@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -54,6 +55,41 @@ func TestRunLockBetweenProcesses(t *testing.T) {
 	}
 	if _, alive, err := Query(dir, testRun); alive || err != nil {
 		t.Errorf("released: %v, %v", alive, err)
+	}
+}
+
+// TestRunLockOutlivesItsProcess: an engine is killed while it starts a plugin, and the plugin, not
+// yet itself, has a copy of the lock's file. Nobody is told that the engine lives, and whoever goes
+// on waits for that moment instead of being refused.
+func TestRunLockOutlivesItsProcess(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("elsewhere a lock is not asked about without being taken")
+	}
+	dir := t.TempDir()
+	c := startRole(t, "hold-run", dir, testRun)
+	c.kill(t)
+	f, err := os.OpenFile(filepath.Join(RunDir(dir, testRun), runLockName), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := tryOwn(f); !got || err != nil { // the copy, as far as others can tell
+		t.Fatal(got, err)
+	}
+	if _, alive, err := Query(dir, testRun); alive || err != nil {
+		t.Errorf("killed: %v, %v", alive, err)
+	}
+	locked := make(chan error, 1)
+	go func() {
+		lock, err := LockRun(dir, testRun, Self("me", testRun))
+		if err == nil {
+			err = lock.Release()
+		}
+		locked <- err
+	}()
+	runtime.Gosched()
+	disownAndClose(f)
+	if err := <-locked; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -88,6 +88,9 @@ func lockRunFile(path, run string, holder Holder) (*RunLock, error) {
 		return nil, err
 	}
 	got, err := tryOwn(f)
+	if err == nil && !got {
+		got, err = inherit(f)
+	}
 	if err != nil {
 		_ = f.Close()
 		return nil, err
@@ -102,6 +105,27 @@ func lockRunFile(path, run string, holder Holder) (*RunLock, error) {
 		return nil, err
 	}
 	return &RunLock{file: f}, nil
+}
+
+// inheritWait bounds how long a lock may outlive its process.
+const inheritWait = 30 * time.Second
+
+// inherit takes a lock whose process has died. A child that was being started at that moment
+// has a copy of every open file, the lock's too, until it runs its program or dies as well.
+func inherit(f *os.File) (got bool, err error) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(inheritWait); readHolder(f).dead() && time.Now().Before(end); <-tick.C {
+		if got, err = tryOwn(f); got || err != nil {
+			return got, err
+		}
+	}
+	return false, nil
+}
+
+// dead reports whether the process that wrote itself into a lock is known to be no more.
+func (h Holder) dead() bool {
+	return h.PID > 0 && h.BootID == BootID() && h.PIDNS == pidNamespace() && gone(h.PID, h.Start)
 }
 
 // Release gives the lock up. The file stays: it is never replaced, so that whoever has
@@ -133,7 +157,8 @@ func Query(dir, run string) (holder Holder, alive bool, err error) {
 	if err != nil {
 		return Holder{}, false, fmt.Errorf("looking at the lock of run %q: %w", run, err)
 	}
-	return readHolder(f), owned, nil
+	holder = readHolder(f)
+	return holder, owned && !holder.dead(), nil // dead: see inherit
 }
 
 // maxHolder bounds the file of a lock, whose command line comes from outside.
