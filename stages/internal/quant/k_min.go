@@ -126,7 +126,7 @@ func (s *minSearch) weigh(src, importance []float32) {
 	across(s.weight[:], importance)
 	for i := range s.weight {
 		for j, w := range s.weight[i] {
-			s.weight[i][j] = float32(w * squareRoot(variance+float32(s.x[i][j]*s.x[i][j])))
+			s.weight[i][j] = float32(w * spread(variance, s.x[i][j]))
 		}
 	}
 }

@@ -223,3 +223,11 @@ func (s *evenSearch) found(i, j int) uint8 {
 func abs(v float32) float32 { return math.Float32frombits(math.Float32bits(v) &^ (1 << 31)) }
 
 func squareRoot(v float32) float32 { return float32(math.Sqrt(float64(v))) }
+
+// spread is √(variance + x²). It is not inlined: some compilers of today fuse the sum where it is.
+//
+//go:noinline
+func spread(variance, x float32) float32 {
+	square := float32(x * x)
+	return squareRoot(variance + square)
+}

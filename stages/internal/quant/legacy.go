@@ -140,7 +140,7 @@ func eachEight(src, importance []float32, variance float32, x, weight *[shortBlo
 			for i := range shortBlock {
 				v := src[block+i]
 				x[i][j] = v
-				weight[i][j] = float32(importance[block+i] * squareRoot(variance+float32(v*v)))
+				weight[i][j] = float32(importance[block+i] * spread(variance, v))
 			}
 		}
 		use(first, n)

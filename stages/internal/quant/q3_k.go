@@ -103,7 +103,7 @@ func q3WeightedSearch(x, importance []float32, codes *[superBlock]uint8) (d floa
 		across(s.weight[:evenBlock], importance[from:][:superBlock/2])
 		for i := range evenBlock {
 			for j, v := range s.x[i] {
-				s.weight[i][j] = float32(s.weight[i][j] * squareRoot(variance+float32(v*v)))
+				s.weight[i][j] = float32(s.weight[i][j] * spread(variance, v))
 				above.weight[h*lanes+j][0] += s.weight[i][j]
 			}
 		}
