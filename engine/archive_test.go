@@ -75,7 +75,10 @@ func TestImport_HostileArchives(t *testing.T) {
 		"other digest": func(index *archiveIndex, _ *tar.Header) { index.Files[0].SHA256 = strings.Repeat("0", 64) },
 		"twice":        func(index *archiveIndex, _ *tar.Header) { index.Files = append(index.Files, index.Files[0]) },
 		"newer":        func(index *archiveIndex, _ *tar.Header) { index.Version++ },
-		"id":           func(index *archiveIndex, _ *tar.Header) { index.Records.Run.ID = "../x"; index.Records.Plan.Run = "../x" },
+		"id": func(index *archiveIndex, _ *tar.Header) {
+			index.Records.Run.ID = "../x"
+			index.Records.Plan.Run = "../x"
+		},
 		"stage of another run": func(index *archiveIndex, _ *tar.Header) {
 			index.Records.Stages = []state.StageRecord{{Run: "20270102-030405-aaaaa", Instance: "a"}}
 		},
