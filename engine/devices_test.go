@@ -56,7 +56,8 @@ func TestPlan_FewerGPUsThanAskedFor(t *testing.T) {
 // TestRun_GPU_OfAnotherEngine_IsWaitedForAndFreedByItsDeath: engines of two projects share a device.
 func TestRun_GPU_OfAnotherEngine_IsWaitedForAndFreedByItsDeath(t *testing.T) {
 	ownDevices(t, "0")
-	first := startEngine(t, "run", project(t, strings.ReplaceAll(slow, "uses: noop, ", "uses: noop, resources: { gpu: 1 }, ")))
+	dir := project(t, strings.ReplaceAll(slow, "uses: noop, ", "uses: noop, resources: { gpu: 1 }, "))
+	first := startEngine(t, "run", dir)
 	first.await(engine.Saved, "b")
 	second := startEngine(t, "run", project(t, "version: 1\nname: other\nstages:\n  x: { uses: noop, resources: { gpu: 1 } }\n"))
 	warned := second.await(engine.Warned, "x")
@@ -65,6 +66,7 @@ func TestRun_GPU_OfAnotherEngine_IsWaitedForAndFreedByItsDeath(t *testing.T) {
 	}
 	first.signal(syscall.SIGKILL)
 	first.wait()
+	noProcessLeft(t, dir)
 	if code := second.wait(); code != 0 {
 		t.Fatalf("exit %d: %s", code, second.errs)
 	}
@@ -73,12 +75,17 @@ func TestRun_GPU_OfAnotherEngine_IsWaitedForAndFreedByItsDeath(t *testing.T) {
 // TestRun_GPU_WaitEndsWithASignal: an engine that waits for a device can be interrupted.
 func TestRun_GPU_WaitEndsWithASignal(t *testing.T) {
 	ownDevices(t, "0")
-	first := startEngine(t, "run", project(t, strings.ReplaceAll(slow, "uses: noop, ", "uses: noop, resources: { gpu: 1 }, ")))
+	dir := project(t, strings.ReplaceAll(slow, "uses: noop, ", "uses: noop, resources: { gpu: 1 }, "))
+	first := startEngine(t, "run", dir)
 	first.await(engine.Saved, "b")
 	second := startEngine(t, "run", project(t, "version: 1\nname: other\nstages:\n  x: { uses: noop, resources: { gpu: 1 } }\n"))
 	second.await(engine.Warned, "x")
 	second.signal(syscall.SIGINT)
 	if code := second.wait(); code != 130 {
 		t.Errorf("exit %d: %s", code, second.errs)
+	}
+	first.signal(syscall.SIGINT)
+	if code := first.wait(); code != 130 {
+		t.Errorf("first engine: exit %d: %s", code, first.errs)
 	}
 }

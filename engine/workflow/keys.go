@@ -12,9 +12,7 @@ type keySpec struct {
 	schema func(s *schemaWriter) object
 	// fallback is the default, example a value, as JSON; nil: none.
 	fallback, example any
-	// runtime marks one of RuntimeKeys.
-	runtime  bool
-	required bool
+	required          bool
 }
 
 func names(table []keySpec) []string {
@@ -40,12 +38,12 @@ var topKeys = []keySpec{
 	{name: "params", help: "parameters that --param sets", schema: paramsSchema, example: object{"seed": object{"type": "int", "default": 1, "help": "the same seed gives the same bytes"}}},
 	{name: "defaults", help: "values that every stage has unless it says otherwise", schema: defaultsSchema, example: object{"timeout": "12h", "retry": object{"max": 2, "backoff": "30s"}}},
 	{name: "env", help: "environment variables of every stage", schema: envSchema, example: object{"TZ": "UTC"}},
-	{name: "secrets", runtime: true, help: "names of environment variables that hold secrets", schema: oneOrMore, example: []string{"HF_TOKEN"}},
-	{name: "concurrency", runtime: true, help: "instances at a time, 1 or more", schema: integer(1, math.MaxInt32), example: 2},
-	{name: "slots", runtime: true, help: "name: how many there are of something that stages share", schema: slotsSchema, example: object{"server": 1}},
+	{name: "secrets", help: "names of environment variables that hold secrets", schema: oneOrMore, example: []string{"HF_TOKEN"}},
+	{name: "concurrency", help: "instances at a time, 1 or more", schema: integer(1, math.MaxInt32), example: 2},
+	{name: "slots", help: "name: how many there are of something that stages share", schema: slotsSchema, example: object{"server": 1}},
 	{name: "include", help: "files relative to this one whose stages and parameters are added", schema: oneOrMore, example: []string{"shared/stages.yaml"}},
 	{name: "stages", help: "the stages by name", schema: stagesSchema, required: true},
-	{name: "on", runtime: true, help: "what is done when the run has ended", schema: hooksSchema, example: object{"failure": object{"run": "notify-send failed"}}},
+	{name: "on", help: "what is done when the run has ended", schema: hooksSchema, example: object{"failure": object{"run": "notify-send failed"}}},
 }
 
 // includedKeys are those of topKeys that an included file may hold; stages may be absent there.
@@ -70,15 +68,15 @@ var stageKeys = []keySpec{
 	{name: "matrix", help: "axis: list of values; the stage runs once for each combination. from: stages whose axes are copied", schema: matrixSchema, example: object{"r": []int{8, 16, 32}}},
 	{name: "gates", help: "expressions over the stage's own metrics that must be true, else it fails: accuracy > 0.9", schema: textList, example: []string{"accuracy > 0.9"}},
 	{name: "env", help: "environment variables", schema: envSchema},
-	{name: "secrets", runtime: true, help: "secrets that the stage receives", schema: oneOrMore, example: []string{"HF_TOKEN"}},
+	{name: "secrets", help: "secrets that the stage receives", schema: oneOrMore, example: []string{"HF_TOKEN"}},
 	{name: "retry", help: "how often and when a failed attempt is tried again", schema: retrySchema, example: object{"max": 2, "backoff": "30s"}},
 	{name: "timeout", help: "longest time of an attempt: " + durationHelp, schema: duration, example: "12h"},
 	{name: "resources", help: "what an instance holds while it runs", schema: resourcesSchema, example: object{"gpu": 1, "memory": "8GiB"}},
-	{name: "concurrency", runtime: true, help: "instances of its matrix at a time, 1 or more", schema: integer(1, math.MaxInt32)},
+	{name: "concurrency", help: "instances of its matrix at a time, 1 or more", schema: integer(1, math.MaxInt32)},
 	{name: "priority", help: "-100 to 100: of what could start, the higher starts first", schema: integer(-maxPriority, maxPriority), fallback: 0},
 	{name: "continue_on_error", help: "a failure counts like a skip for dependents", schema: booleanOrReference, fallback: false},
-	{name: "publish", runtime: true, help: "output: path in the project directory where it is put after success", schema: textMap, example: object{"html": "report.html"}},
-	{name: "frozen", runtime: true, help: "do not run: use the newest committed outputs whatever changed", schema: boolean, fallback: false},
+	{name: "publish", help: "output: path in the project directory where it is put after success", schema: textMap, example: object{"html": "report.html"}},
+	{name: "frozen", help: "do not run: use the newest committed outputs whatever changed", schema: boolean, fallback: false},
 }
 
 var hookEvents = []keySpec{
@@ -115,7 +113,7 @@ var resourceKeys = []keySpec{
 	{name: "cpu", help: "CPUs, 1 or more", schema: integer(1, math.MaxInt32)},
 	{name: "memory", help: "memory: " + sizeHelp, schema: size, example: "8GiB"},
 	{name: "disk", help: "disk: " + sizeHelp, schema: size, example: "20GB"},
-	{name: "slots", runtime: true, help: "slots held while an instance runs", schema: slotsSchema},
+	{name: "slots", help: "slots held while an instance runs", schema: slotsSchema},
 }
 
 var paramKeys = []keySpec{
