@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// shells is a program with a child, both of which say when they were asked to end.
+// shells is a program with a child, both of which say when they were asked to end. The child takes
+// longer for it than a stage that gets a SIGTERM from somebody else would live.
 const shells = `
 version: 1
 name: shells
@@ -19,11 +20,12 @@ stages:
       env: { SEEN: %s }
       run: |
         trap 'echo parent >> "$SEEN"; wait; exit 0' TERM
-        sh -c 'trap "echo child >> \"$SEEN\"; exit 0" TERM; echo ready > "$SEEN"; while :; do sleep 0.05; done' &
+        sh -c 'trap "sleep 2; echo child >> \"$SEEN\"; exit 0" TERM; echo ready > "$SEEN"; while :; do sleep 0.05; done' &
         wait
 `
 
-// Ctrl-C asks the whole family of a command to end, and the run is interrupted, not failed.
+// Ctrl-C asks the whole family of a command to end and waits until it has, and the run is
+// interrupted, not failed.
 func TestCommand_Interrupted_AsksTheWholeGroup(t *testing.T) {
 	p := newProject(t, "")
 	seen := filepath.Join(t.TempDir(), "seen")
