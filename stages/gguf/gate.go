@@ -55,7 +55,7 @@ func (c Config) limit(parameters int64) float64 {
 type Divergence struct {
 	divergence.Report
 	PerplexityRatio float64 `json:"perplexity_ratio"`
-	Limit           float64 `json:"max_kl"` // of the mean KL
+	Limit           float64 `json:"kl_limit"` // of the mean KL
 }
 
 // gate compares the written file's predictions on held-out text with those of the model that it

@@ -48,6 +48,9 @@ func TestGate_MeasuresTheFile(t *testing.T) {
 	if d == nil || math.Abs(d.MeanKL/want-1) > 1e-3 || d.Chunks != 12 || d.Limit != 1e-2 || math.Abs(d.PerplexityRatio-8.641277/8.585208) > 1e-5 {
 		t.Errorf("%+v", d)
 	}
+	if d.MaxKL < 0.5 { // the largest of a position, not the limit
+		t.Errorf("the largest KL is %v", d.MaxKL)
+	}
 	if result.Metrics["kl"] != d.MeanKL || result.Metrics["same_top"] != d.SameTop || result.Metrics["max_kl"] != 1e-2 {
 		t.Errorf("metrics %v", result.Metrics)
 	}

@@ -25,7 +25,7 @@ const fileName = "model.gguf"
 // Describe says what the stage is.
 func (Stage) Describe() plugins.Description {
 	return plugins.Description{
-		Name: "gguf", Version: "1", Revision: 3, Kind: plugins.KindStage,
+		Name: "gguf", Version: "1", Revision: 4, Kind: plugins.KindStage,
 		Help: "writes a GGUF file for llama.cpp and Ollama, and reads it back",
 		With: plugins.SchemaOf(Config{}),
 		Outputs: []plugins.Output{

@@ -162,10 +162,10 @@ func addBake(d *document, c Config) error {
 
 // addGGUF shows the exported files.
 func addGGUF(d *document, c Config) error {
-	t := &table{heading: []string{"Stage", "Type", "Size (bytes)", "Bits a weight", "Relative error of the weights"}}
+	t := &table{heading: []string{"Stage", "Type", "Size (bytes)", "Bits a weight", "Relative error of the weights", "KL (nats)", "KL at most", "Same top"}}
 	for _, name := range names(c.GGUF) {
 		if c.GGUF[name] == "" {
-			t.row(text("%s", name), d.stateOf(name, ""), text(""), text(""), text(""))
+			t.row(text("%s", name), d.stateOf(name, ""), text(""), text(""), text(""), text(""), text(""), text(""))
 			continue
 		}
 		var r struct {
@@ -173,12 +173,21 @@ func addGGUF(d *document, c Config) error {
 			Bytes         int
 			BitsPerWeight float64 `json:"bits_per_weight"`
 			WeightError   float64 `json:"weight_error"`
+			Divergence    *struct {
+				MeanKL  float64 `json:"mean_kl"`
+				MaxKL   float64 `json:"kl_limit"`
+				SameTop float64 `json:"same_top"`
+			}
 		}
 		s, err := d.open(name, "report", c.GGUF[name], &r)
 		if err != nil {
 			return err
 		}
-		t.row(text("%s", name), text("%s", r.Type), s.count("bytes", r.Bytes), s.number("bits_per_weight", r.BitsPerWeight, "%.2f"), s.number("weight_error", r.WeightError, "%.1e"))
+		kl, limit, top := text("not measured"), text(""), text("")
+		if v := r.Divergence; v != nil {
+			kl, limit, top = s.number("divergence.mean_kl", v.MeanKL, "%.2g"), s.number("divergence.kl_limit", v.MaxKL, "%.2g"), s.number("divergence.same_top", v.SameTop, "%.4f")
+		}
+		t.row(text("%s", name), text("%s", r.Type), s.count("bytes", r.Bytes), s.number("bits_per_weight", r.BitsPerWeight, "%.2f"), s.number("weight_error", r.WeightError, "%.1e"), kl, limit, top)
 	}
 	if len(t.rows) == 0 {
 		d.add("GGUF files", d.notRun("gguf"))

@@ -97,6 +97,20 @@ func TestRun_NumbersOfFiguresAreTraced(t *testing.T) {
 	}
 }
 
+// What an exported file lost is shown with the limit that it passed.
+func TestRun_ShowsTheGateOfGGUF(t *testing.T) {
+	_, markdown, numbers := run(t, whole, nil)
+	if !strings.Contains(markdown, "| 3.7e-07 | 1e-05 | 0.9987 |") {
+		t.Errorf("no KL in\n%s", markdown)
+	}
+	for _, n := range numbers {
+		if n.Name == "gguf-f16.divergence.kl_limit" && n.Value == 1e-5 {
+			return
+		}
+	}
+	t.Error("the limit is not in report.json")
+}
+
 // No accuracy is shown without how far it can be believed.
 func TestRun_EveryAccuracyHasItsInterval(t *testing.T) {
 	_, markdown, _ := run(t, whole, nil)

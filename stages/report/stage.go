@@ -32,7 +32,7 @@ type Config struct {
 // Describe says what the stage is.
 func (Stage) Describe() plugins.Description {
 	return plugins.Description{
-		Name: "report", Version: "1", Revision: 2, Kind: plugins.KindStage,
+		Name: "report", Version: "1", Revision: 3, Kind: plugins.KindStage,
 		Help: "Markdown and a self-contained HTML page in which every number names its source",
 		With: plugins.SchemaOf(Config{}),
 		Outputs: []plugins.Output{
