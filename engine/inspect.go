@@ -33,7 +33,7 @@ func (e *Engine) PluginCommand(ctx context.Context, uses string) (host.Command, 
 func (e *Engine) named(ctx context.Context, doing, uses string) (*pluginInfo, error) {
 	p, err := e.plugin(ctx, uses, nil)
 	if errors.Is(err, workflow.ErrUnknownPlugin) {
-		return nil, fmt.Errorf("%w: there is no built-in stage and no plugin %q", ErrNoStage, uses)
+		return nil, fmt.Errorf("%w %q: built-in ones are named as in 'so8t plugins list', plugins of the project as ./path", ErrNoStage, uses)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s plugin %q: %w", doing, uses, err)
@@ -73,7 +73,7 @@ func (e *Engine) Logs(ctx context.Context, id, stage string, attempt int) ([]Log
 		logs = append(logs, LogFile{view.Run, s.Instance, number, path})
 	}
 	if stage != "" && logs == nil {
-		return nil, fmt.Errorf("%w: run %s has no stage %q", ErrNoStage, view.Run, stage)
+		return nil, fmt.Errorf("%w %q in run %s", ErrNoStage, stage, view.Run)
 	}
 	return logs, nil
 }

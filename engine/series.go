@@ -21,10 +21,8 @@ func (e *Engine) Metrics(ctx context.Context, id, stage string) (*MetricsView, e
 	if err != nil {
 		return nil, err
 	}
-	if stage != "" {
-		if _, err := r.find(stage); err != nil {
-			return nil, err
-		}
+	if stage != "" && !r.has(stage) {
+		return nil, r.noStage(stage)
 	}
 	view := &MetricsView{Stages: map[string]StageMetrics{}}
 	for _, s := range r.stages {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/so8t/so8t/plugins/host"
@@ -215,7 +216,18 @@ func (e *Engine) Explain(ctx context.Context, id, stage string) (*PlannedView, e
 	for _, c := range s.Changes {
 		v.Changes = append(v.Changes, Change{Field: c.Field, From: orNull(c.From), To: orNull(c.To), Because: c.Because})
 	}
+	if tries := r.attempts[s.Instance]; len(tries) > 0 {
+		v.ResumedFrom = resumePoint(tries[len(tries)-1].ResumedFrom)
+	}
 	return v, nil
+}
+
+func (r recordedRun) noStage(name string) error {
+	return fmt.Errorf("%w %q in run %s", ErrNoStage, name, r.run.ID)
+}
+
+func (r recordedRun) has(stage string) bool {
+	return slices.ContainsFunc(r.stages, func(s state.StageRecord) bool { return s.Instance == stage || s.Stage == stage })
 }
 
 func (r recordedRun) find(stage string) (state.StageRecord, error) {
@@ -232,9 +244,9 @@ func (r recordedRun) find(stage string) (state.StageRecord, error) {
 	case 1:
 		return found[0], nil
 	case 0:
-		return state.StageRecord{}, fmt.Errorf("%w %q in run %s", ErrNoStage, stage, r.run.ID)
+		return state.StageRecord{}, r.noStage(stage)
 	}
-	return state.StageRecord{}, fmt.Errorf("%w: %q has %d instances in run %s: name one, as %s", ErrNoStage, stage, len(found), r.run.ID, found[0].Instance)
+	return state.StageRecord{}, &SelectionError{fmt.Sprintf("stage %q has %d instances in run %s: name one, as %s", stage, len(found), r.run.ID, found[0].Instance)}
 }
 
 func actionOf(o state.Outcome) string {

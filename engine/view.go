@@ -175,4 +175,6 @@ type PlannedView struct {
 	Needs    []string `json:"needs"`
 	Outcome  string   `json:"outcome,omitempty"`
 	Error    *Failure `json:"error,omitempty"`
+	// ResumedFrom is the checkpoint that the newest attempt went on from.
+	ResumedFrom *ResumePoint `json:"resumed_from,omitempty"`
 }

@@ -26,6 +26,12 @@ var (
 	ErrTransition = errors.New("illegal transition")
 )
 
+// noRunYet is ErrNoRun where the newest run was meant.
+type noRunYet struct{}
+
+func (noRunYet) Error() string        { return "no such run: there is none yet; `so8t run` starts one" }
+func (noRunYet) Is(target error) bool { return target == ErrNoRun }
+
 // DamagedError says that the state on disk is not what was written.
 type DamagedError struct {
 	Path   string

@@ -142,7 +142,7 @@ func (t *Tx) FindRun(text string) (string, error) {
 	slices.Reverse(ids)
 	if text == "" || text == "latest" {
 		if len(ids) == 0 {
-			return "", fmt.Errorf("no run yet: %w", ErrNoRun)
+			return "", noRunYet{}
 		}
 		return ids[0], nil
 	}

@@ -126,7 +126,7 @@ func inheritArgs(c *cobra.Command) {
 	if check := c.Args; check != nil {
 		c.Args = func(c *cobra.Command, args []string) error {
 			if err := check(c, args); err != nil {
-				return usageError{err}
+				return usageError{argsError(c, err)}
 			}
 			return nil
 		}
@@ -134,6 +134,14 @@ func inheritArgs(c *cobra.Command) {
 	for _, sub := range c.Commands() {
 		inheritArgs(sub)
 	}
+}
+
+// argsError says what a command takes, where cobra only counts.
+func argsError(c *cobra.Command, err error) error {
+	if c.HasSubCommands() {
+		return err
+	}
+	return fmt.Errorf("wrong number of arguments: %s", strings.TrimSuffix(c.UseLine(), " [flags]"))
 }
 
 // usageError is a command line that cannot be understood.

@@ -28,15 +28,7 @@ func (a *app) printDescription(d plugins.Description) error {
 	}
 	t.Write(a.Out, style)
 	fmt.Fprintln(a.Out)
-	t = console.NewTable("OUTPUT", "TYPE", "WHAT")
-	for _, o := range d.Outputs {
-		what := o.Help
-		if o.Volatile {
-			what += " (differs from run to run)"
-		}
-		t.Row(o.Name, o.MediaType, what)
-	}
-	t.Write(a.Out, style)
+	a.printOutputs(d.Outputs, style)
 	if len(d.Metrics) == 0 {
 		return nil
 	}
@@ -47,6 +39,22 @@ func (a *app) printDescription(d plugins.Description) error {
 	}
 	t.Write(a.Out, style)
 	return nil
+}
+
+func (a *app) printOutputs(outputs []plugins.Output, style console.Style) {
+	if len(outputs) == 0 {
+		fmt.Fprintln(a.Out, "no outputs but those that a workflow names")
+		return
+	}
+	t := console.NewTable("OUTPUT", "TYPE", "WHAT")
+	for _, o := range outputs {
+		what := o.Help
+		if o.Volatile {
+			what += " (differs from run to run)"
+		}
+		t.Row(o.Name, o.MediaType, what)
+	}
+	t.Write(a.Out, style)
 }
 
 func fieldType(f workflow.SchemaField) string {

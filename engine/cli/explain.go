@@ -41,6 +41,9 @@ func (a *app) printExplanation(view *engine.PlannedView) {
 	if why := whyText(*view); why != "" {
 		fmt.Fprintf(a.Out, "  %s\n", strings.ReplaceAll(why, "\n", "\n  "))
 	}
+	if from := view.ResumedFrom; from != nil && !strings.Contains(view.Reason, fmt.Sprintf("run %s from step %d", from.Run, from.Step)) {
+		fmt.Fprintf(a.Out, "  went on from the checkpoint at step %d of run %s, attempt %d\n", from.Step, from.Run, from.Attempt)
+	}
 	if view.Error != nil {
 		fmt.Fprintf(a.Out, "  %s: %s\n", view.Error.Code, view.Error.Message)
 		if view.Error.Detail != "" {

@@ -69,7 +69,7 @@ func (w *follower) look(ctx context.Context, view *engine.StatusView) (over bool
 		}
 	}
 	if len(stages) == 0 {
-		return true, fmt.Errorf("%w: run %s has no stage %q", engine.ErrNoStage, view.Run, w.stage)
+		return true, fmt.Errorf("%w %q in run %s", engine.ErrNoStage, w.stage, view.Run)
 	}
 	w.named = len(stages) > 1
 	over = true

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -71,13 +72,33 @@ func (a *app) collect(ctx context.Context, policy state.GCPolicy, asJSON bool) e
 	}
 	if len(view.Removed) > 0 {
 		t := console.NewTable("SIZE", "PATH", "WHAT")
-		for _, r := range view.Removed {
-			t.Row(console.Bytes(r.Bytes), r.Path, r.Why)
+		for _, g := range alike(view.Removed) {
+			t.Row(console.Bytes(g.Bytes), g.Path, g.Why)
 		}
 		t.Write(a.Out, a.style(a.Out))
 	}
 	a.printCollected(view, policy)
 	return nil
+}
+
+// alike makes one line of things that lie in one folder and go for one reason: an attempt may leave
+// many checkpoints.
+func alike(removed []engine.RemovedView) []engine.RemovedView {
+	type group struct{ folder, why string }
+	var lines []engine.RemovedView
+	at, count := map[group]int{}, map[group]int{}
+	for _, r := range removed {
+		g := group{path.Dir(r.Path), r.Why}
+		i, seen := at[g]
+		if count[g]++; !seen || path.Base(g.folder) == "runs" { // every run is named
+			at[g] = len(lines)
+			lines = append(lines, r)
+			continue
+		}
+		lines[i].Path, lines[i].Bytes = g.folder+"/*", lines[i].Bytes+r.Bytes
+		lines[i].Why = fmt.Sprintf("%d times: %s", count[g], g.why)
+	}
+	return lines
 }
 
 func (a *app) printCollected(view *engine.GCView, policy state.GCPolicy) {

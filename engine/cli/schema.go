@@ -28,7 +28,7 @@ func (a *app) schemaCommand() *cobra.Command {
 			}
 			schema, ok := a.stageSchemas()[args[0]]
 			if !ok {
-				return fmt.Errorf("%w: no built-in stage is called %q", engine.ErrNoStage, args[0])
+				return fmt.Errorf("%w %q: 'so8t plugins list' names those that are built in", engine.ErrNoStage, args[0])
 			}
 			return a.printJSON(schema)
 		},

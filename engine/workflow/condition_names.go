@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -122,11 +123,19 @@ func (r *conditionReader) exactly(path []segment, length int) bool {
 	case len(path) < length:
 		r.problem(path[0].offset, CodeExpressionSyntax, "", "%s is not whole; a condition reads %s", joined(path), r.forms())
 	case len(path) > length:
-		r.problem(path[length].offset, CodeUnknownName, "", "%s has nothing inside, so no %q", joined(path[:length]), path[length].name)
+		r.problem(path[length].offset, CodeUnknownName, r.bareHint(), "%s has nothing inside, so no %q", joined(path[:length]), path[length].name)
 	default:
 		return true
 	}
 	return false
+}
+
+// bareHint says what a gate reads: its metrics have no prefix, as in metrics.acc, which others know.
+func (r *conditionReader) bareHint() string {
+	if r.gate {
+		return "a gate reads the stage's own metrics by their bare name, and params"
+	}
+	return ""
 }
 
 func joined(path []segment) string {
@@ -264,8 +273,8 @@ func (r *conditionReader) hasMetric(s *Stage, name segment) bool {
 		return true
 	}
 	hint := r.d.report.suggest(name.name, s.Spec.Metrics)
-	if r.gate && slices.Contains(conditionSpaces, name.name) {
-		hint = "a gate reads the stage's own metrics by their bare name, and params"
+	if name.name == "metrics" || slices.Contains(conditionSpaces, name.name) {
+		hint = cmp.Or(r.bareHint(), hint)
 	}
 	r.problem(name.offset, CodeUnknownMetric, hint, "the stage %q reports no metric %q", s.Name, name.name)
 	return false

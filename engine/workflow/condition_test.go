@@ -98,9 +98,10 @@ func TestConditionProblems(t *testing.T) {
 		{"when", `params.name matches "("`, CodeExpressionSyntax, 20, "missing"},
 		{"gates", `los < 1`, CodeUnknownMetric, 0, `"loss"`},
 		{"gates", `stages.a.metrics.loss < 1`, CodeUnknownMetric, 0, "bare name"},
+		{"gates", `metrics.loss < 1`, CodeUnknownMetric, 0, "bare name"},
 		{"gates", `success()`, CodeUnknownFunction, 0, "after it succeeded"},
 		{"gates", `loss`, CodeWrongType, -1, "true or false"},
-		{"gates", `loss.best < 1`, CodeUnknownName, 5, "best"},
+		{"gates", `loss.best < 1`, CodeUnknownName, 5, "bare name"},
 		{"gates", `loss < params.m`, CodeUnknownParam, 14, `"n"`},
 		{"gates", `los < 1 or acuracy > 1`, CodeUnknownMetric, 0, `"loss"`},
 	} {

@@ -137,7 +137,11 @@ func (d *document) paramValue(name string, at Pos) *Value {
 		for i, o := range d.order {
 			known[i] = o.Name
 		}
-		d.report.add(at, CodeUnknownParam, d.report.suggest(name, known), "no parameter %q", name)
+		hint := d.report.suggest(name, known)
+		if len(known) == 0 {
+			hint = "the workflow declares no params"
+		}
+		d.report.add(at, CodeUnknownParam, hint, "no parameter %q", name)
 		return &Value{Kind: broken, Pos: at}
 	}
 	if p.value == nil {

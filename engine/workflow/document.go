@@ -148,12 +148,14 @@ func (d *document) entries(n *node) []pair {
 }
 
 // mapping tells whether n is a mapping, and reports it when it is not.
-func (d *document) mapping(n *node, what string) bool {
+func (d *document) mapping(n *node, what string) bool { return d.mappingOf(n, what, "") }
+
+func (d *document) mappingOf(n *node, what, hint string) bool {
 	if n.broken {
 		return false
 	}
 	if n.kind != mappingNode {
-		d.report.add(n.pos, CodeWrongType, "", "%s wants a mapping, not %s", what, n.what())
+		d.report.add(n.pos, CodeWrongType, hint, "%s wants a mapping, not %s", what, n.what())
 		return false
 	}
 	return true
@@ -162,7 +164,7 @@ func (d *document) mapping(n *node, what string) bool {
 // fields gives the entries of a mapping of the language by key, without those that are null. at
 // is the key of the mapping, what its name in messages.
 func (d *document) fields(n *node, table []keySpec, at Pos, what string) map[string]pair {
-	if !d.mapping(n, what) {
+	if !d.mappingOf(n, what, "its keys: "+strings.Join(names(table), ", ")) {
 		return nil
 	}
 	out := make(map[string]pair, len(n.pairs))

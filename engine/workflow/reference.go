@@ -116,6 +116,9 @@ func parseReference(inner string, offset int, allowed namespaces) ([]segment, *r
 	default:
 		return nil, &refError{offset, CodeUnknownNamespace, suggest(path[0].name, namespaceNames), "unknown name space " + shorten(path[0].name)}
 	}
+	if needs == inStages && len(path) == 4 && path[2].name == "output" {
+		syntax.hint = `write "outputs"`
+	}
 	if needs == inStages && (len(path) != 4 || path[2].name != "outputs") || needs != inStages && len(path) != 2 {
 		return nil, syntax
 	}

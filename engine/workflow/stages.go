@@ -143,12 +143,19 @@ func (d *document) readUses(s *Stage, n *node) {
 	}
 	switch {
 	case p.unknown:
-		d.report.add(n.pos, CodeUnknownPlugin, d.report.suggest(uses, d.opts.Plugins), "no plugin %q", uses)
+		d.report.add(n.pos, CodeUnknownPlugin, d.pluginHint(uses), "no plugin %q", uses)
 	case p.err != nil:
 		d.report.add(n.pos, CodeBadPlugin, "", "the plugin %q cannot be used: %v", uses, p.err)
 	default:
 		s.Spec = p.spec
 	}
+}
+
+func (d *document) pluginHint(uses string) string {
+	if strings.HasPrefix(uses, "./") {
+		return "the project directory has no such file or folder"
+	}
+	return d.report.suggest(uses, d.opts.Plugins)
 }
 
 func (d *document) describe(uses string) *plugin {

@@ -178,6 +178,9 @@ func (p *Plugin) candidates() ([]File, error) {
 func (p *Plugin) below(name string) ([]File, error) {
 	full := filepath.Join(p.Dir, filepath.FromSlash(name))
 	info, err := os.Stat(full)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("it has no %q: is it to be built or installed first? (its README, or so8t-plugin.yaml)", name)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -137,6 +137,9 @@ func EndText(e engine.Event, style Style) string {
 	text := style.paint(color, e.Outcome)
 	switch e.Outcome {
 	case "succeeded":
+		if e.Attempt == 0 { // told when the run goes on: it was done before that
+			return text + " before this, in " + Duration(e.Elapsed)
+		}
 		return text + " in " + Duration(e.Elapsed)
 	case "cached":
 		return text + because(plainText(e.Reason))
