@@ -129,6 +129,7 @@ func (a *app) checkProblems(check *engine.CheckError) workflow.Problems {
 			Excerpt: a.lineOf(p.File, p.Line),
 		})
 	}
+	problems.Sort()
 	return problems
 }
 

@@ -123,6 +123,13 @@ func (p Problem) Error() string {
 // Problems are all problems of a workflow, sorted by file, line and column.
 type Problems []Problem
 
+// Sort orders them by place; those of one place stay as they are.
+func (ps Problems) Sort() {
+	slices.SortStableFunc(ps, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col))
+	})
+}
+
 func (ps Problems) Error() string {
 	lines := make([]string, len(ps))
 	for i, p := range ps {
@@ -175,8 +182,7 @@ func (r *report) err() error {
 	if len(r.problems) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(r.problems, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col))
-	})
-	return Problems(r.problems)
+	problems := Problems(r.problems)
+	problems.Sort()
+	return problems
 }

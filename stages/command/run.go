@@ -52,7 +52,7 @@ func (c Config) execute(ctx context.Context, a *plugins.Attempt, base, dir strin
 	}
 	cmd := plugins.Command(ctx, program(words[0], base), words[1:]...)
 	cmd.Dir = dir
-	cmd.Env = c.environment(os.Environ(), dir, a.ProjectDir)
+	cmd.Env = append(variables(a.Secrets), c.environment(os.Environ(), dir, a.ProjectDir)...) // the later of two wins
 	last := &tail{to: os.Stderr}
 	cmd.Stdout, cmd.Stderr = os.Stderr, last // all of it is the attempt's log
 	if err := cmd.Start(); err != nil {
@@ -101,6 +101,15 @@ func shorten(line string) string {
 		return string(r[:maxLastLine]) + " …"
 	}
 	return line
+}
+
+// variables are the stage's `secrets` under their own names.
+func variables(secrets map[string]string) []string {
+	var env []string
+	for name, value := range secrets {
+		env = append(env, name+"="+value)
+	}
+	return env
 }
 
 // ours are the variables that concern the plugin and not its program.
