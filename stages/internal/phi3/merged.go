@@ -89,9 +89,13 @@ func (m *Merged) View(name string) (string, []byte, bool) {
 }
 
 // Touches reports whether the adapter changes a tensor.
-func (m *Merged) Touches(name string) bool {
-	return m.gates[name] != nil || m.lora.Find(m.paths[name]) != nil
-}
+func (m *Merged) Touches(name string) bool { return m.Folds(name) || m.Merges(name) }
+
+// Folds reports whether a gate is folded into a tensor.
+func (m *Merged) Folds(name string) bool { return m.gates[name] != nil }
+
+// Merges reports whether a LoRA is added to a tensor.
+func (m *Merged) Merges(name string) bool { return m.lora.Find(m.paths[name]) != nil }
 
 // ReadFloats reads part of a merged tensor. A read that does not begin and end at whole
 // blocks of 8 rows costs the rows around it.

@@ -116,28 +116,37 @@ func NewRunner(b *Base, a *so8t.Adapter) (*Runner, error) {
 }
 
 func (r *Runner) adopt(l *so8t.LoRA, m *so8t.Module) *runLoRA {
-	scaled := make([]float32, len(m.B))
-	for i, v := range m.B {
-		scaled[i] = float32(float64(v) * l.Scale())
-	}
-	out := &runLoRA{
-		a: r.be.NewWeight(backend.WeightData{Rows: l.Rank, Cols: m.In, F32: m.A}),
-		b: r.be.NewWeight(backend.WeightData{Rows: m.Out, Cols: l.Rank, F32: scaled}),
-	}
+	out := newRunLoRA(r.be, l, m)
 	r.owned = append(r.owned, out.a, out.b)
 	return out
 }
 
-// rotation evaluates a gate once, in float64.
+func newRunLoRA(be backend.Backend, l *so8t.LoRA, m *so8t.Module) *runLoRA {
+	scaled := make([]float32, len(m.B))
+	for i, v := range m.B {
+		scaled[i] = float32(float64(v) * l.Scale())
+	}
+	return &runLoRA{
+		a: be.NewWeight(backend.WeightData{Rows: l.Rank, Cols: m.In, F32: m.A}),
+		b: be.NewWeight(backend.WeightData{Rows: m.Out, Cols: l.Rank, F32: scaled}),
+	}
+}
+
 func (r *Runner) rotation(theta []float32) backend.Buffer {
+	b := newRotation(r.be, theta)
+	r.gates = append(r.gates, b)
+	return b
+}
+
+// newRotation evaluates a gate once, in float64. [C/8, 8, 8]
+func newRotation(be backend.Backend, theta []float32) backend.Buffer {
 	blocks := so8t.Rotations(theta)
 	flat := make([]float64, 0, len(blocks)*so8t.Block*so8t.Block)
 	for _, m := range blocks {
 		flat = append(flat, m[:]...)
 	}
-	b := r.be.NewBuffer(len(flat))
-	r.be.Upload64(b, flat)
-	r.gates = append(r.gates, b)
+	b := be.NewBuffer(len(flat))
+	be.Upload64(b, flat)
 	return b
 }
 
@@ -288,10 +297,12 @@ func (r *Runner) states(seqs [][]int32) (backend.Buffer, int, error) {
 	return r.forward(tokens, att), len(tokens), nil
 }
 
-func (r *Runner) checkTokens(tokens []int32) error {
+func (r *Runner) checkTokens(tokens []int32) error { return checkTokens(r.Config, tokens) }
+
+func checkTokens(c *Config, tokens []int32) error {
 	for i, id := range tokens {
-		if id < 0 || int(id) >= r.Config.Vocab {
-			return fmt.Errorf("running the model: token %d is %d; the vocabulary has %d", i, id, r.Config.Vocab)
+		if id < 0 || int(id) >= c.Vocab {
+			return fmt.Errorf("running the model: token %d is %d; the vocabulary has %d", i, id, c.Vocab)
 		}
 	}
 	return nil

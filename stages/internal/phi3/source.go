@@ -2,6 +2,7 @@ package phi3
 
 import (
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -76,6 +77,15 @@ func (f *Folder) Shape(name string) ([]int, bool) {
 func (f *Folder) ReadFloats(name string, first int, dst []float32) error {
 	return f.set.ReadFloats(name, first, dst)
 }
+
+// DType is a tensor's type in the file.
+func (f *Folder) DType(name string) safetensors.DType {
+	info, _ := f.set.Info(name)
+	return info.DType
+}
+
+// CopyTo writes a tensor's bytes as they are in the file.
+func (f *Folder) CopyTo(w io.Writer, name string) error { return f.set.CopyTo(w, name) }
 
 // View gives out a tensor's bytes as they are in the file.
 func (f *Folder) View(name string) (string, []byte, bool) {

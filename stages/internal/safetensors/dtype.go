@@ -128,6 +128,9 @@ func FloatToBrain(f float32) uint16 {
 	return uint16((b + 0x7fff + (b>>16)&1) >> 16)
 }
 
+// BrainToFloat widens a bfloat16, exactly.
+func BrainToFloat(b uint16) float32 { return math.Float32frombits(uint32(b) << 16) }
+
 func decodeInts(d DType, raw []byte, dst []int64) error {
 	le := binary.LittleEndian
 	switch d {

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -164,6 +165,29 @@ func (s *Set) Bytes(name string) ([]byte, error) {
 		return nil, fmt.Errorf("reading tensor %q: %w", name, err)
 	}
 	return b, nil
+}
+
+// rawChunk is how much of a tensor CopyTo holds.
+const rawChunk = 16 << 20
+
+// CopyTo writes a tensor's little-endian bytes, a piece at a time, and holds on to none of the
+// file.
+func (s *Set) CopyTo(w io.Writer, name string) error {
+	l, ok := s.infos[name]
+	if !ok {
+		return fmt.Errorf("copying tensor %q: no such tensor", name)
+	}
+	for at := int64(0); at < l.Size; at += rawChunk {
+		raw, err := l.file.Bytes(l.Offset+at, min(rawChunk, l.Size-at))
+		if err == nil {
+			_, err = w.Write(raw)
+			l.file.Release(raw)
+		}
+		if err != nil {
+			return fmt.Errorf("copying tensor %q: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // Floats returns a whole tensor as float32.

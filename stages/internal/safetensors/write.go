@@ -94,14 +94,18 @@ func Write(path string, tensors []Tensor, metadata map[string]string) (err error
 			err = fmt.Errorf("writing weights %q: %w", path, err)
 		}
 	}()
-	w := bufio.NewWriterSize(f, 1<<20)
+	s := settling{file: f, every: settleBytes}
+	w := bufio.NewWriterSize(&s, 1<<20)
 	if err := Encode(w, tensors, metadata); err != nil {
 		return err
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	return f.Sync()
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	return s.forget()
 }
 
 // Encode writes a file's bytes to w.
