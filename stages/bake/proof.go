@@ -1,7 +1,7 @@
 package bake
 
 import (
-	"fmt"
+	"context"
 	"math"
 
 	"github.com/so8t/so8t/plugins"
@@ -22,6 +22,10 @@ type Proof struct {
 	// WithoutAdapter is the same difference between the trained model and the bare base: a
 	// proof that could not fail would show 0 here.
 	WithoutAdapter float64 `json:"without_adapter"`
+	// WrittenMaxError and WrittenRelativeError are those of the written files: what the cast to
+	// their type does to the logits.
+	WrittenMaxError      float64 `json:"written_max_error"`
+	WrittenRelativeError float64 `json:"written_relative_error"`
 }
 
 // Sizes of the made-up prompts.
@@ -30,8 +34,8 @@ const (
 	randomLength  = 24
 )
 
-// prompts are what the two models are compared on: sentences as they are served, and ids drawn
-// evenly from the vocabulary, so that rare tokens are met too.
+// prompts are what the models are compared on: sentences as they are served, none of which is in
+// any training set, and ids drawn evenly from the vocabulary, so that rare tokens are met too.
 func prompts(template *chat.Template, c *phi3.Config) [][]int32 {
 	var all [][]int32
 	for _, text := range []string{
@@ -54,81 +58,103 @@ func prompts(template *chat.Template, c *phi3.Config) [][]int32 {
 	return all
 }
 
-// proofBytes is about the memory that prove takes: what can be merged as float32, the rest as it
-// is, the logits of three models, and room for code and heap.
-func proofBytes(c *phi3.Config) int64 {
-	const positions = 2 * randomPrompts * randomLength // the sentences have about as many
-	total := 3*4*positions*int64(c.Vocab) + 64<<20
-	for _, t := range c.Tensors() {
-		width := c.NativeBytes()
-		if t.Role == phi3.RoleLinear {
-			width = 4
+// prover compares the adapter applied beside the base with the merged weights, as float32 and as
+// they were written.
+type prover struct {
+	be      backend.Backend
+	config  *phi3.Config
+	base    phi3.Source
+	adapter *so8t.Adapter
+	merged  phi3.Source
+	written phi3.Source    // nil: not compared
+	layer   func(done int) // may be nil
+}
+
+// Places of the sides.
+const (
+	trained = iota
+	bare
+	baked
+	written
+)
+
+func (p prover) run(ctx context.Context, prompts [][]int32) (Proof, error) {
+	sides := []phi3.Side{{Source: p.base, Adapter: p.adapter}, {Source: p.base}, {Source: p.merged}}
+	if p.written != nil {
+		sides = append(sides, phi3.Side{Source: p.written})
+	}
+	proof := Proof{Prompts: len(prompts)}
+	for _, ids := range prompts {
+		proof.Positions += len(ids)
+	}
+	low, high := math.Inf(1), math.Inf(-1)
+	var far [written + 1]float64 // from the trained side
+	run := phi3.Lockstep{Backend: p.be, Config: p.config, Sides: sides, Layer: p.layer}
+	err := run.Run(ctx, prompts, func(_, _ int, logits [][]float32) error {
+		for _, v := range logits[trained] {
+			low, high = min(low, float64(v)), max(high, float64(v))
 		}
-		total += int64(width) * int64(t.Len())
+		for side := bare; side < len(logits); side++ {
+			far[side] = max(far[side], distance(logits[trained], logits[side])) // NaN stays
+		}
+		return nil
+	})
+	if err != nil {
+		return Proof{}, err
+	}
+	if math.IsNaN(high-low) || math.IsInf(high-low, 0) {
+		return Proof{}, plugins.Errorf(plugins.BadInput, "the trained model's logits go from %v to %v: the adapter is broken", low, high)
+	}
+	for _, side := range []int{baked, written} {
+		if math.IsNaN(far[side]) {
+			return Proof{}, plugins.Errorf(plugins.Internal, "the baked model gives NaN as a logit")
+		}
+	}
+	proof.LogitRange = high - low
+	proof.MaxError, proof.WithoutAdapter, proof.WrittenMaxError = far[baked], far[bare], far[written]
+	if proof.LogitRange > 0 {
+		proof.RelativeError, proof.WrittenRelativeError = far[baked]/proof.LogitRange, far[written]/proof.LogitRange
+	}
+	return proof, nil
+}
+
+// distance is the largest difference; NaN when there is one.
+func distance(a, b []float32) (d float64) {
+	for i, v := range a {
+		d = max(d, math.Abs(float64(v)-float64(b[i])))
+	}
+	return d
+}
+
+// check refuses a model that is not the trained one. Files of float32 lose nothing to a cast.
+func (p Proof) check(tolerance float64, dtype string) error {
+	if p.RelativeError > tolerance {
+		return plugins.Errorf(plugins.Gate,
+			"the baked model is not the trained one: logits differ by %.3g, %.3g of their range, more than %.3g", p.MaxError, p.RelativeError, tolerance)
+	}
+	if dtype == "float32" && p.WrittenRelativeError > tolerance {
+		return plugins.Errorf(plugins.Gate,
+			"the written files are not the trained model: logits differ by %.3g, %.3g of their range, more than %.3g", p.WrittenMaxError, p.WrittenRelativeError, tolerance)
+	}
+	return nil
+}
+
+// memory is about what the stage takes: the adapter and one matrix of it more, chunks of three
+// sources and of what is being written, the states of the positions on every side, and room for
+// code and heap.
+func memory(c *phi3.Config, adapter *so8t.Adapter) int64 {
+	const (
+		sides     = written + 1
+		sources   = 3
+		positions = 2 * randomPrompts * randomLength // the sentences have about as many
+		float     = 4
+	)
+	rows := int64(2*c.Hidden + c.QKVOut() + c.AttnOut() + 3*c.Intermediate)
+	total := sides*positions*float*rows + int64(sources+writers)*chunkBytes + 128<<20
+	if adapter != nil && adapter.LoRA != nil {
+		for _, m := range adapter.LoRA.Modules {
+			total += float * int64(len(m.A)+len(m.B))
+		}
 	}
 	return total
-}
-
-// prove compares the adapter applied beside the base with the merged weights.
-func prove(be backend.Backend, folder *phi3.Folder, adapter *so8t.Adapter, merged phi3.Source, prompts [][]int32) (Proof, error) {
-	longest, positions := 0, 0
-	for _, p := range prompts {
-		longest = max(longest, len(p))
-		positions += len(p)
-	}
-	before, err := logits(be, folder.Config, folder, []*so8t.Adapter{adapter, nil}, longest, prompts)
-	if err != nil {
-		return Proof{}, fmt.Errorf("computing the logits of the trained model and its base: %w", err)
-	}
-	after, err := logits(be, folder.Config, merged, []*so8t.Adapter{nil}, longest, prompts)
-	if err != nil {
-		return Proof{}, fmt.Errorf("computing the logits of the baked model: %w", err)
-	}
-	trained, bare, baked := before[0], before[1], after[0]
-	p := Proof{Prompts: len(prompts), Positions: positions}
-	low, high := math.Inf(1), math.Inf(-1)
-	for i, v := range trained {
-		x := float64(v)
-		if math.IsNaN(x) || math.IsInf(x, 0) {
-			return Proof{}, plugins.Errorf(plugins.BadInput, "the trained model gives %v as a logit: the adapter is broken", v)
-		}
-		low, high = min(low, x), max(high, x)
-		p.MaxError = max(p.MaxError, math.Abs(x-float64(baked[i])))
-		p.WithoutAdapter = max(p.WithoutAdapter, math.Abs(x-float64(bare[i])))
-	}
-	p.LogitRange = high - low
-	if p.LogitRange > 0 {
-		p.RelativeError = p.MaxError / p.LogitRange
-	}
-	if math.IsNaN(p.MaxError) {
-		return Proof{}, plugins.Errorf(plugins.Internal, "the baked model gives NaN as a logit")
-	}
-	return p, nil
-}
-
-// logits returns those of one set of weights with each of the adapters beside it. What of the
-// source needs no change is used where it lies.
-func logits(be backend.Backend, c *phi3.Config, source phi3.Source, adapters []*so8t.Adapter, longest int, prompts [][]int32) ([][]float32, error) {
-	weights, err := phi3.Load(c, source, phi3.StoreNative)
-	if err != nil {
-		return nil, err
-	}
-	base, err := phi3.NewBase(be, weights, longest)
-	if err != nil {
-		return nil, err
-	}
-	defer base.Release()
-	all := make([][]float32, len(adapters))
-	for i, adapter := range adapters {
-		runner, err := phi3.NewRunner(base, adapter)
-		if err != nil {
-			return nil, err
-		}
-		all[i], err = runner.Logits(prompts...)
-		runner.Release()
-		if err != nil {
-			return nil, err
-		}
-	}
-	return all, nil
 }

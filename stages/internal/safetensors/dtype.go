@@ -65,8 +65,8 @@ func decodeFloats(d DType, raw []byte, dst []float32) error {
 	return nil
 }
 
-// appendFloats appends src as little-endian elements of a floating type.
-func appendFloats(d DType, dst []byte, src []float32) ([]byte, error) {
+// AppendFloats appends src as little-endian elements of a floating type.
+func AppendFloats(d DType, dst []byte, src []float32) ([]byte, error) {
 	le := binary.LittleEndian
 	switch d {
 	case F32:

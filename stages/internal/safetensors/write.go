@@ -58,7 +58,7 @@ func WriteFloats(w io.Writer, d DType, data []float32) error {
 	buf := make([]byte, 0, 4*min(piece, len(data)))
 	for len(data) > 0 {
 		n := min(piece, len(data))
-		b, err := appendFloats(d, buf[:0], data[:n])
+		b, err := AppendFloats(d, buf[:0], data[:n])
 		if err != nil {
 			return err
 		}
