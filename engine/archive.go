@@ -137,7 +137,7 @@ func (x *exporter) collect(ctx context.Context, id string) error {
 // settleRecords takes out what means something on this machine only. Nothing runs in an archive.
 func (x *exporter) settleRecords() {
 	r := &x.records
-	r.Run.Pinned = false
+	r.Run.Pinned, r.Run.HooksDue = false, false
 	if r.Run.State == state.RunRunning {
 		r.Run.State = state.RunInterrupted
 	}

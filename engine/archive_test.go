@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/plugins/manifest"
 	"github.com/so8t/so8t/state"
 )
@@ -86,6 +87,7 @@ func TestImport_HostileArchives(t *testing.T) {
 			id := index.Records.Run.ID
 			index.Records.Stages = []state.StageRecord{{Run: id, Instance: "a", Outputs: map[string]state.OutputRecord{"o": {Path: "runs/" + id + "/stages/a/../../../../secret"}}}}
 		},
+		"hooks that are due": func(index *archiveIndex, _ *tar.Header) { index.Records.Run.HooksDue = true },
 		"processes": func(index *archiveIndex, _ *tar.Header) {
 			id := index.Records.Run.ID
 			index.Records.Stages = []state.StageRecord{{Run: id, Instance: "a"}}
@@ -146,4 +148,32 @@ func FuzzArchive(f *testing.F) {
 			return err
 		})
 	})
+}
+
+// TestExport_OfWhatAnotherInstanceMade: a stage without outputs that got another name reuses what it made under the
+// old one, and can be exported and reused.
+func TestExport_OfWhatAnotherInstanceMade(t *testing.T) {
+	const yaml = "version: 1\nname: renamed\nstages:\n  a: { uses: fake }\n  c: { uses: fake, needs: a, with: { seed: 2 } }\n"
+	s := &fakeStage{run: func(*plugins.Attempt) (plugins.Result, error) { return plugins.Result{}, nil }}
+	e := fakeEngine(t, yaml, s)
+	e.opts.Builtins[0].Describe = func() plugins.Description {
+		d := s.Describe()
+		d.Outputs = nil
+		return d
+	}
+	fakeRun(t, e)
+	renamed := strings.NewReplacer("a:", "z:", "needs: a", "needs: z").Replace(yaml)
+	if err := os.WriteFile(filepath.Join(e.opts.ProjectDir, "so8t.yaml"), []byte(renamed), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	v := fakeRun(t, e)
+	if v.Stages[0].Instance != "z" || v.Stages[0].Outcome != "cached" {
+		t.Fatalf("%+v", v.Stages)
+	}
+	if err := e.Export(t.Context(), v.Run, io.Discard, ExportOptions{Artifacts: true}); err != nil {
+		t.Error(err)
+	}
+	if o, err := e.Rerun(t.Context(), v.Run, "c", RerunOptions{}); err != nil || o.Stages["cached"] != 1 || o.Stages["succeeded"] != 1 {
+		t.Errorf("rerun: %+v, %v", o, err)
+	}
 }

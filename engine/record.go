@@ -84,7 +84,11 @@ func (r *run) plannedRecord(i int) state.StageRecord {
 }
 
 func (r *run) setCached(s *state.StageRecord, entry state.CacheEntry, fingerprint string) {
-	s.Outcome, s.FromRun, s.FromAttempt = state.Cached, entry.Run, entry.Attempt
+	s.Outcome, s.FromRun, s.FromAttempt, s.FromInstance = state.Cached, entry.Run, entry.Attempt, ""
+	if entry.Instance != s.Instance {
+		s.FromInstance = entry.Instance
+	}
+	s.Error = nil // of an attempt before
 	s.Fingerprint, s.Outputs, s.Metrics = fingerprint, entry.Outputs, entry.Metrics
 	s.Ended = r.e.now()
 }

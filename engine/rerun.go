@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -147,7 +148,7 @@ func pinOf(r state.StageRecord) (pin, bool) {
 	case state.Succeeded:
 		return pin{entry: entry}, true
 	case state.Cached:
-		entry.Run, entry.Attempt = r.FromRun, r.FromAttempt
+		entry.Run, entry.Attempt, entry.Instance = r.FromRun, r.FromAttempt, cmp.Or(r.FromInstance, r.Instance)
 		return pin{entry: entry}, true
 	case state.Skipped:
 		return pin{entry: entry, skipped: true}, true

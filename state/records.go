@@ -78,8 +78,11 @@ type StageRecord struct {
 	Changes  []Change        `json:"changes,omitempty"`
 	// FromRun is the run whose outputs a cached stage reuses. A commit of the
 	// record is what keeps them from being reclaimed.
-	FromRun     string                  `json:"from_run,omitempty"`
-	FromAttempt int                     `json:"from_attempt,omitempty"`
+	FromRun     string `json:"from_run,omitempty"`
+	FromAttempt int    `json:"from_attempt,omitempty"`
+	// FromInstance is the instance that made them, when it has another name.
+	FromInstance string `json:"from_instance,omitempty"`
+
 	Cause       string                  `json:"cause,omitempty"` // instance that failed, of a blocked one
 	Needs       []string                `json:"needs,omitempty"`
 	Fingerprint string                  `json:"fingerprint,omitempty"`

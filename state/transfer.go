@@ -34,6 +34,9 @@ func (r *RunRecords) Check() error {
 	if r.Plan.Run != id {
 		return errors.New("its plan is another run's")
 	}
+	if r.Run.HooksDue { // whoever makes archives would have commands run here
+		return errors.New("it asks for its hooks to be run")
+	}
 	instances := map[string]bool{}
 	for _, s := range r.Stages {
 		if s.Run != id || s.Epoch > r.Run.Epoch || instances[s.Instance] {
