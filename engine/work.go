@@ -223,17 +223,28 @@ func (w *work) reuseOrTry(ctx context.Context) (result, error) {
 		w.record.Reason = and(w.record.Reason, w.r.said[w.n.index])
 		return w.tries(ctx)
 	}
-	if w.refusal != "" {
-		return w.refused(ctx)
-	}
-	before := *w.record
-	res, err := w.reuse(ctx)
+	res, err := w.take(ctx)
 	if !errors.Is(err, state.ErrCollected) {
 		return res, err
 	}
-	*w.record = before
-	w.record.Reason = fmt.Sprintf("its outputs in run %s have been removed by a collection", w.entry.Run)
 	return w.tries(ctx)
+}
+
+// take ends the node by what can be reused: as cached, or as failed when the gates refuse it. What a
+// collection has removed meanwhile is state.ErrCollected, and there is nothing to reuse any more.
+func (w *work) take(ctx context.Context) (result, error) {
+	end := w.reuse
+	if w.refusal != "" {
+		end = w.refused
+	}
+	before := *w.record
+	res, err := end(ctx)
+	if errors.Is(err, state.ErrCollected) {
+		*w.record = before
+		w.record.Reason = fmt.Sprintf("its outputs in run %s have been removed by a collection", w.entry.Run)
+		w.entry, w.refusal = nil, ""
+	}
+	return res, err
 }
 
 // reuse ends the node as cached.
@@ -269,19 +280,17 @@ func (r *run) putEnded(ctx context.Context, w *work) error {
 // tries makes attempts until one is the last.
 func (w *work) tries(ctx context.Context) (result, error) {
 	r := w.r
-	devices, err := w.lease(ctx)
-	if err != nil {
-		if r.stopping(ctx) {
-			return result{outcome: state.Pending}, nil
-		}
-		return result{}, fmt.Errorf("waiting for a GPU: %w", err)
-	}
-	defer func() { _ = devices.Release() }() // the locks die with the process anyway
 	w.record.Started = r.e.now()
 	for try := 1; ; try++ {
 		a := &attempt{work: w, number: w.number + 1, try: try}
-		if err := a.do(ctx); err != nil {
+		made, err := a.leased(ctx)
+		switch {
+		case err != nil:
 			return result{}, err
+		case !made && try == 1:
+			return result{outcome: state.Pending}, nil
+		case !made:
+			return w.interrupted(ctx)
 		}
 		w.number = a.number
 		if a.retry == 0 {
@@ -299,10 +308,27 @@ func (w *work) tries(ctx context.Context) (result, error) {
 			}
 			return result{}, err
 		}
-		if w.entry != nil {
-			return w.reuse(ctx)
+		if w.entry == nil {
+			continue
+		}
+		if res, err := w.take(ctx); !errors.Is(err, state.ErrCollected) {
+			return res, err
 		}
 	}
+}
+
+// leased makes the attempt with the devices that its node asks for; false when the run was interrupted
+// before it had them. It has them for no longer: a node that waits for another try, or for a lock
+// whose holder may wait for a device, holds none.
+func (a *attempt) leased(ctx context.Context) (made bool, err error) {
+	devices, err := a.lease(ctx)
+	if err != nil {
+		if a.r.stopping(ctx) {
+			return false, nil
+		}
+		return false, fmt.Errorf("waiting for a GPU: %w", err)
+	}
+	return true, errors.Join(a.do(ctx), devices.Release())
 }
 
 // result is how the node's record says that it ended.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // DeviceLocks are held by an engine while a stage uses the devices; the system releases them when
@@ -16,25 +17,42 @@ type DeviceLocks struct {
 
 // LockDevices takes count of the devices. dir belongs to the machine and the user, not to a project:
 // the engines of all projects share the devices. When too few are free it calls onWait with who has
-// one, holds none, and looks again when that one is let go, until ctx ends.
+// one, holds none, and looks again every moment until ctx ends: the kernel waits for one lock, and it
+// may be another one that is let go first.
 func LockDevices(ctx context.Context, dir string, ids []string, count int, holder Holder, onWait func(Holder)) (*DeviceLocks, error) {
 	if err := os.MkdirAll(filepath.Dir(devicePath(dir, "x")), 0o700); err != nil {
 		return nil, err
 	}
+	tick := time.NewTicker(devicesEvery)
+	defer tick.Stop()
 	for {
 		d, busy, err := tryDevices(dir, ids, count, holder)
 		if err != nil || d != nil {
 			return d, err
 		}
-		lock, err := LockFingerprint(ctx, dir, lockedDevice(busy), holder, onWait)
-		if err != nil {
-			return nil, err
+		if onWait != nil {
+			onWait(holderAt(devicePath(dir, busy)))
+			onWait = nil // said once
 		}
-		if err := lock.Release(); err != nil {
-			return nil, err
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-tick.C:
 		}
-		onWait = nil // said once
 	}
+}
+
+// devicesEvery is how often it is looked whether a device is free.
+const devicesEvery = 200 * time.Millisecond
+
+// holderAt is who has written itself into a lock last; the zero Holder when its file is gone.
+func holderAt(path string) Holder {
+	f, err := os.Open(path)
+	if err != nil {
+		return Holder{}
+	}
+	defer f.Close()
+	return readHolder(f)
 }
 
 // tryDevices takes devices in the order of ids; nil, and one that somebody else has, when too few
