@@ -118,11 +118,15 @@ func (e *Engine) deliverLeft(ctx context.Context) error {
 		return err
 	}
 	for _, run := range due {
-		if err := e.deliverOne(ctx, run.ID); err != nil {
-			e.opts.Listener(Event{Kind: Warned, Run: run.ID, Time: e.now(), Message: fmt.Sprintf("hooks of run %s: %v", run.ID, err)})
-		}
+		e.tellHooks(run.ID, e.deliverOne(ctx, run.ID))
 	}
 	return nil
+}
+
+func (e *Engine) tellHooks(run string, err error) {
+	if err != nil {
+		e.opts.Listener(Event{Kind: Warned, Run: run, Time: e.now(), Message: fmt.Sprintf("hooks of run %s: %v", run, err)})
+	}
 }
 
 func (e *Engine) deliverOne(ctx context.Context, id string) error {
@@ -135,6 +139,11 @@ func (e *Engine) deliverOne(ctx context.Context, id string) error {
 		return err
 	}
 	defer lock.Release()
+	return e.deliverDue(ctx, id)
+}
+
+// deliverDue runs the hooks that are left of a run whose lock is held.
+func (e *Engine) deliverDue(ctx context.Context, id string) error {
 	run, _, extra, err := e.runPlan(ctx, id)
 	if err != nil || !run.HooksDue {
 		return err

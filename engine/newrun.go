@@ -31,23 +31,24 @@ func (e *Engine) lockNew(ctx context.Context, now time.Time) (string, *state.Run
 // reuse.
 const maxReplans = 3
 
-// created stores a new run of a plan. What the plan reuses is committed with it, and is from then on
-// left alone by collections; when one was faster, it is planned anew.
-func (e *Engine) created(ctx context.Context, plan *Plan, record state.Run, control *Control) (*run, error) {
+// stored is a run of a plan that is ready, after store has made it durable: create for a new one,
+// reopen for one that goes on. What the plan reuses is committed with it, and is from then on left
+// alone by collections; when one was faster, it is planned anew.
+func (e *Engine) stored(ctx context.Context, plan *Plan, record state.Run, control *Control, store func(*run, context.Context) error) (*run, error) {
 	for replans := 0; ; replans++ {
+		if err := plan.ready(); err != nil {
+			return nil, err
+		}
 		r := e.newRun(plan, control)
 		r.id, r.epoch, r.record = record.ID, record.Epoch, record
-		err := r.create(ctx)
+		err := store(r, ctx)
 		if err == nil {
 			return r, nil
 		}
 		if !errors.Is(err, state.ErrCollected) || replans == maxReplans {
-			return nil, fmt.Errorf("creating run %s: %w", record.ID, err)
+			return nil, fmt.Errorf("storing run %s: %w", record.ID, err)
 		}
 		anew, err := e.plan(ctx, plan.Workflow, plan.nodes, plan.selection, plan.pinned)
-		if err == nil {
-			err = anew.ready()
-		}
 		if err != nil {
 			return nil, err
 		}

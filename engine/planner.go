@@ -46,7 +46,9 @@ func (p pin) decision() decision {
 	if p.skipped {
 		return decision{action: ActionSkip, reason: "skipped in run " + p.entry.Run}
 	}
-	return decision{action: ActionReuse, reason: "as recorded in run " + p.entry.Run, entry: p.entry}
+	// It is the work of this fingerprint, whatever would be made now.
+	return decision{action: ActionReuse, reason: "as recorded in run " + p.entry.Run, entry: p.entry,
+		identity: identity{fingerprint: p.entry.Fingerprint}}
 }
 
 // PlannedStage is one instance of a plan.
@@ -199,7 +201,7 @@ func (p *planner) round(ctx context.Context) ([]decision, error) {
 			if err != nil {
 				return fmt.Errorf("planning stage %q: %w", n.instance, err)
 			}
-			if d.identity.fingerprint == "" { // that of a frozen stage is what it was
+			if d.identity.fingerprint == "" { // that of a frozen or pinned one is what it was
 				d.identity = id
 			}
 			d.facts = facts

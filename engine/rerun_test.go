@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"bytes"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -153,5 +154,59 @@ func TestResume_AcceptChanges(t *testing.T) {
 	}
 	if now.Stages[1].Outputs["out"].SHA256 == v.Stages[1].Outputs["out"].SHA256 || len(now.Stages[1].Attempts) != 2 {
 		t.Errorf("stage b did not run again with the new seed: %+v", now.Stages[1].Attempts)
+	}
+}
+
+const fromFile = `
+version: 1
+name: t
+stages:
+  a: { uses: noop, with: { inputs: [rows] } }
+  b: { uses: noop, with: { inputs: ["${stages.a.outputs.out}"] } }
+`
+
+// TestRerun_InputsChangedSince: what a rerun takes from the run is known as the work of what that read,
+// not of what is there now.
+func TestRerun_InputsChangedSince(t *testing.T) {
+	dir := project(t, fromFile)
+	write(t, filepath.Join(dir, "rows"), "old")
+	h := open(t, dir)
+	first := h.run(engine.Selection{}, nil)
+	write(t, filepath.Join(dir, "rows"), "new")
+	second := h.run(engine.Selection{}, nil)
+	o, err := h.Rerun(t.Context(), first.Run, "b", engine.RerunOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// In a project that knows nothing else, and where the input is the new one.
+	var archive bytes.Buffer
+	if err := h.Export(t.Context(), o.Run, &archive, engine.ExportOptions{Artifacts: true}); err != nil {
+		t.Fatal(err)
+	}
+	there := project(t, fromFile)
+	write(t, filepath.Join(there, "rows"), "new")
+	h = open(t, there)
+	if _, err := h.Import(t.Context(), &archive); err != nil {
+		t.Fatal(err)
+	}
+	v := h.run(engine.Selection{}, nil)
+	if got, want := v.Stages[0].Outputs["out"].SHA256, second.Stages[0].Outputs["out"].SHA256; got != want {
+		t.Errorf("%s: the output of a is %s, want %s", outcomes(v), got, want)
+	}
+}
+
+// TestRerun_ThenFrozen: what was rerun below a stage changes nothing of what the stage last made.
+func TestRerun_ThenFrozen(t *testing.T) {
+	dir := project(t, fromFile)
+	write(t, filepath.Join(dir, "rows"), "old")
+	h := open(t, dir)
+	first := h.run(engine.Selection{}, nil)
+	write(t, filepath.Join(dir, "rows"), "new")
+	if _, err := h.Rerun(t.Context(), first.Run, "b", engine.RerunOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "so8t.yaml"), strings.Replace(fromFile, "a: {", "a: { frozen: true,", 1))
+	if p := h.plan(engine.Selection{}, nil); actions(p) != "a=reuse b=reuse" {
+		t.Errorf("%s: %s", actions(p), p.Stages[0].Reason)
 	}
 }

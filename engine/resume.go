@@ -35,6 +35,7 @@ func (e *Engine) Resume(ctx context.Context, name string, opts ResumeOptions) (*
 	if err := e.recoverDead(ctx); err != nil { // all others: this one is held, by us
 		return nil, err
 	}
+	e.tellHooks(id, e.deliverDue(ctx, id)) // of the end that it had; it will have another
 	w, extra, selection, err := e.recorded(ctx, id, opts.AcceptChanges)
 	if err != nil {
 		return nil, err
@@ -51,16 +52,12 @@ func (e *Engine) Resume(ctx context.Context, name string, opts ResumeOptions) (*
 		return nil, fmt.Errorf("taking over run %s: %w", id, err)
 	}
 	plan, err := e.planRest(ctx, id, w, nodes, selection, extra)
+	var r *run
 	if err == nil {
-		err = plan.ready()
+		r, err = e.stored(ctx, plan, record, opts.Control, (*run).reopen)
 	}
 	if err != nil {
 		return nil, errors.Join(err, e.giveUp(ctx, record))
-	}
-	r := e.newRun(plan, opts.Control)
-	r.id, r.epoch, r.record = id, record.Epoch, record
-	if err := r.reopen(ctx); err != nil {
-		return nil, fmt.Errorf("resuming run %s: %w", id, err)
 	}
 	return r.execute(ctx)
 }
@@ -84,14 +81,14 @@ func (e *Engine) planRest(ctx context.Context, id string, w *Workflow, nodes []*
 	return e.plan(ctx, w, nodes, selected, pins)
 }
 
-// succeeded are the nodes that a run has done itself.
+// succeeded are the nodes that a run has done itself, also those whose result the gates refused.
 func (e *Engine) succeeded(ctx context.Context, id string, nodes []*node) (map[int]bool, error) {
 	done := map[int]bool{}
 	err := e.store.View(ctx, func(tx *state.Tx) error {
-		records, err := tx.Stages(id)
+		attempts, err := tx.RunAttempts(id)
 		index := byInstance(nodes)
-		for _, r := range records {
-			if n := index[r.Instance]; n != nil && r.Outcome == state.Succeeded {
+		for _, a := range attempts {
+			if n := index[a.Instance]; n != nil && a.Outcome == state.Succeeded {
 				done[n.index] = true
 			}
 		}

@@ -123,3 +123,36 @@ func wantTooLarge(t *testing.T, err error) {
 		t.Errorf("error %v, want %s", err, workflow.CodeTooLarge)
 	}
 }
+
+// TestResume_ForcedAndRefused: what a run was told to make again and a gate refused is judged again, not made
+// a third time.
+func TestResume_ForcedAndRefused(t *testing.T) {
+	dir := project(t, "version: 1\nstages: {a: {uses: noop}}\n")
+	gated(t, dir, "accuracy > 0.9", "")
+	h := open(t, dir)
+	first := h.run(engine.Selection{Force: []string{"a"}}, nil)
+	if first.State != "failed" {
+		t.Fatal(outcomes(first))
+	}
+	for _, gate := range []string{"accuracy > 0.9", "accuracy > 0.8"} {
+		gated(t, dir, gate, "")
+		if _, err := h.Resume(t.Context(), first.Run, engine.ResumeOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if v := h.status(first.Run); (v.State == "succeeded") != (gate == "accuracy > 0.8") {
+			t.Errorf("gate %s: %s", gate, outcomes(v))
+		}
+	}
+	if got := starts(t, dir); got != 1 {
+		t.Errorf("made %d times", got)
+	}
+}
+
+func starts(t *testing.T, dir string) int {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, "trace.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Count(string(text), "start")
+}

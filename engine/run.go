@@ -68,7 +68,7 @@ func (e *Engine) Run(ctx context.Context, plan *Plan, opts RunOptions) (*Outcome
 		return nil, err
 	}
 	defer lock.Release()
-	r, err := e.created(ctx, plan, record, opts.Control)
+	r, err := e.stored(ctx, plan, record, opts.Control, (*run).create)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +135,7 @@ func (r *run) putPlanned(tx *state.Tx, i int, s state.StageRecord) error {
 		return err
 	}
 	d := r.plan.decisions[i]
-	if s.Outcome != state.Cached || d.identity.fingerprint == "" {
+	if s.Outcome != state.Cached || len(d.identity.parts) == 0 { // as a rerun found it: nobody asked for it
 		return nil
 	}
 	return r.putParts(tx, r.nodes[i], d.identity)
