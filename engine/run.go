@@ -245,8 +245,9 @@ func failureOf(e *state.ErrorRecord) *Failure {
 func (r *run) end(ctx context.Context) (*Outcome, error) {
 	o := &Outcome{Run: r.id, State: string(state.RunSucceeded), Stages: map[string]int{}, Signal: r.control.Interrupted()}
 	open := false
+	r.record.Stages = map[state.Outcome]int{}
 	for i, s := range r.stages {
-		o.Stages[string(s.Outcome)]++
+		r.record.Stages[s.Outcome]++
 		switch s.Outcome {
 		case state.Failed, state.Blocked, state.Cancelled:
 			if !r.forgiven(i) {
@@ -263,6 +264,9 @@ func (r *run) end(ctx context.Context) (*Outcome, error) {
 		o.State = string(state.RunInterrupted)
 	default:
 		o.Signal = "" // everything was done before the signal came
+	}
+	for outcome, count := range r.record.Stages {
+		o.Stages[string(outcome)] = count
 	}
 	r.record.State, r.record.Ended = state.RunState(o.State), r.e.now()
 	r.record.HooksDue = len(hooksOf(hookRecords(r.plan.Workflow.Hooks), r.record.State)) > 0

@@ -161,21 +161,55 @@ func (e *Engine) Runs(ctx context.Context, filter RunsFilter) (*RunsView, error)
 		if filter.Limit > 0 && len(view.Runs) == filter.Limit {
 			break
 		}
-		r, err := e.recordedRun(ctx, run.ID)
+		r, err := e.listed(ctx, run)
 		if err != nil {
 			return nil, err
 		}
 		if filter.State != "" && r.state() != filter.State {
 			continue
 		}
-		v := RunView{Run: run.ID, Workflow: run.Workflow, State: r.state(), Started: timeText(run.Started),
-			Ended: timeText(run.Ended), Parent: run.Parent, Note: run.Note, Pinned: run.Pinned, Stages: map[string]int{}}
-		for _, s := range r.stages {
-			v.Stages[r.outcome(s.Outcome)]++
+		v, err := e.runView(ctx, r)
+		if err != nil {
+			return nil, err
 		}
 		view.Runs = append(view.Runs, v)
 	}
 	return view, nil
+}
+
+// listed is a run without its stages and attempts. One that is recorded as running is read once more
+// after its lock was asked; see recordedRun.
+func (e *Engine) listed(ctx context.Context, run state.Run) (recordedRun, error) {
+	r := recordedRun{run: run}
+	if run.State != state.RunRunning {
+		return r, nil
+	}
+	var err error
+	if _, r.alive, err = state.Query(e.store.Dir(), run.ID); err != nil {
+		return r, err
+	}
+	err = e.store.View(ctx, func(tx *state.Tx) error {
+		r.run, err = tx.Run(run.ID)
+		return err
+	})
+	return r, err
+}
+
+// runView is a line of the list. The stages of a run that its engine has ended were counted then.
+func (e *Engine) runView(ctx context.Context, r recordedRun) (RunView, error) {
+	v := RunView{Run: r.run.ID, Workflow: r.run.Workflow, State: r.state(), Started: timeText(r.run.Started),
+		Ended: timeText(r.run.Ended), Parent: r.run.Parent, Note: r.run.Note, Pinned: r.run.Pinned, Stages: map[string]int{}}
+	counts := r.run.Stages
+	if counts == nil {
+		var err error
+		if counts, err = e.store.Outcomes(ctx, r.run.ID); err != nil {
+			return v, err
+		}
+	}
+	for outcome, count := range counts {
+		v.Stages[r.outcome(outcome)] += count
+	}
+	return v, nil
 }
 
 // Artifacts lists the outputs of a run, also those it reuses.

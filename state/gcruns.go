@@ -174,7 +174,7 @@ func (c *collection) unlink(ctx context.Context, list []gcRun, gone map[string]b
 		var now []gcRun
 		for _, r := range runs {
 			g, known := before[r.ID]
-			if !known || g.run != r || r.State == RunRunning {
+			if !known || g.run.Epoch != r.Epoch || g.run.State != r.State || r.State == RunRunning {
 				if g.refs, err = t.runReferences(r.ID); err != nil {
 					return err
 				}

@@ -51,6 +51,8 @@ type Run struct {
 	HooksDue bool `json:"hooks_due,omitempty"`
 	// Pinned runs are removed by no collection.
 	Pinned bool `json:"pinned,omitempty"`
+	// Stages counts the instances by their outcomes, of a run that its engine has ended.
+	Stages map[Outcome]int `json:"stages,omitempty"`
 }
 
 // RunPlan is what a run was asked to do; written once, with its run.

@@ -63,6 +63,31 @@ func (s *Store) ReadRun(ctx context.Context, id string) (RunSnapshot, error) {
 	return snapshot, err
 }
 
+// Outcomes counts the instances of a run by their outcomes.
+func (s *Store) Outcomes(ctx context.Context, id string) (map[Outcome]int, error) {
+	below, err := prefixKey(id)
+	if err != nil {
+		return nil, err
+	}
+	var records []rawRecord
+	err = s.View(ctx, func(t *Tx) error {
+		var err error
+		records, err = t.copyOut(bucketStages, below)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	stages, err := decodeAll[struct {
+		Outcome Outcome `json:"outcome"`
+	}](s.databasePath(), bucketStages, records)
+	counts := map[Outcome]int{}
+	for _, stage := range stages {
+		counts[stage.Outcome]++
+	}
+	return counts, err
+}
+
 // copyOut copies the records whose keys begin with prefix.
 func (t *Tx) copyOut(bucket, prefix []byte) ([]rawRecord, error) {
 	var list []rawRecord

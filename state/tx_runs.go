@@ -96,7 +96,7 @@ func (t *Tx) TakeOver(id string) (Run, error) {
 	}
 	run.Epoch++
 	run.State = RunRunning
-	run.Ended, run.HooksDue = time.Time{}, false
+	run.Ended, run.HooksDue, run.Stages = time.Time{}, false, nil
 	return run, t.putRun(run)
 }
 
