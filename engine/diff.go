@@ -16,6 +16,8 @@ import (
 type DiffView struct {
 	A         string         `json:"a"`
 	B         string         `json:"b"`
+	WorkflowA string         `json:"workflow_a"`
+	WorkflowB string         `json:"workflow_b"`
 	Stages    []OutcomeDiff  `json:"stages"`
 	Params    []ValueDiff    `json:"params"`
 	Inputs    []ValueDiff    `json:"inputs"`
@@ -81,10 +83,13 @@ func (e *Engine) Diff(ctx context.Context, a, b string) (*DiffView, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &DiffView{A: was.run.ID, B: is.run.ID, Stages: []OutcomeDiff{}, Params: []ValueDiff{}, Inputs: []ValueDiff{},
+	d := &DiffView{A: was.run.ID, B: is.run.ID, WorkflowA: was.run.Workflow, WorkflowB: is.run.Workflow, Stages: []OutcomeDiff{}, Params: []ValueDiff{}, Inputs: []ValueDiff{},
 		Metrics: []MetricDiff{}, Artifacts: []ArtifactDiff{}}
 	d.Params = append(d.Params, diffValues("", e.paramsOf(was), e.paramsOf(is))...)
-	explained := d.Params
+	var explained []ValueDiff
+	if was.plan.SourceSHA256 == is.plan.SourceSHA256 && was.extra.Rerun == nil && is.extra.Rerun == nil {
+		explained = d.Params // nothing else can have changed a value so
+	}
 	for _, pair := range pairs(was.stages, is.stages) {
 		d.stage(was, is, pair[0], pair[1], explained)
 	}

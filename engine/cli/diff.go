@@ -42,7 +42,11 @@ func (a *app) diffCommand() *cobra.Command {
 
 func (a *app) printDiff(d *engine.DiffView) {
 	style := a.style(a.Out)
-	fmt.Fprintf(a.Out, "a  run %s\nb  run %s\n", d.A, d.B)
+	var nameA, nameB string
+	if d.WorkflowA != d.WorkflowB {
+		nameA, nameB = "  "+d.WorkflowA, "  "+d.WorkflowB
+	}
+	fmt.Fprintf(a.Out, "a  run %s%s\nb  run %s%s\n", d.A, nameA, d.B, nameB)
 	if d.Same() {
 		fmt.Fprintln(a.Out, "no difference")
 		return
