@@ -16,7 +16,7 @@ import (
 // and before its plugin is gone leaves a succeeded attempt with processes.
 func TestRecover_SweepsWhatAnEndedStageLeft(t *testing.T) {
 	const mark = "left-by-an-ended-stage"
-	left := exec.Command("sleep", "60")
+	left := exec.Command("sleep", "600")
 	left.Env = append(os.Environ(), "SO8T_PLUGIN_MARK="+mark)
 	if err := left.Start(); err != nil {
 		t.Skipf("no program to leave behind: %v", err)
@@ -56,7 +56,7 @@ func TestRecover_SweepsWhatAnEndedStageLeft(t *testing.T) {
 	}
 	select {
 	case <-gone:
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the process is still there")
 	}
 }

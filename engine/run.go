@@ -37,6 +37,8 @@ type run struct {
 
 	devices func() []string // of the engine, asked once
 
+	tryAgain chan tryAgain // from the stages to the scheduler
+
 	listen sync.Mutex // events go out one at a time
 }
 
@@ -96,6 +98,7 @@ func (e *Engine) newRun(plan *Plan, control *Control) *run {
 		e: e, plan: plan, nodes: plan.nodes, control: control, started: e.now(), devices: sync.OnceValue(e.devices),
 		results: make([]result, len(plan.nodes)), said: make([]string, len(plan.nodes)),
 		locked: make([]string, len(plan.nodes)), stages: make([]state.StageRecord, len(plan.nodes)),
+		tryAgain: make(chan tryAgain),
 	}
 }
 

@@ -24,6 +24,9 @@ type scheduler struct {
 	failed string
 	// settled nodes whose readers have yet to be looked at.
 	settled []int
+	// between are the nodes that wait between two tries, each with what lets it go on once its wait
+	// is over and it is ready again.
+	between map[int]chan struct{}
 }
 
 // finished is how the work on one node ended.
@@ -48,16 +51,25 @@ func (r *run) schedule(ctx context.Context) error {
 				break
 			}
 			s.take(n, 1)
+			if s.goOn(n) {
+				continue
+			}
 			go func() {
 				res, err := r.work(ctx, n)
 				done <- finished{n.index, res, err}
 			}()
 		}
-		if s.running == 0 {
+		if s.running == 0 && len(s.between) == 0 {
 			return fatal
 		}
-		f := <-done
-		s.take(r.nodes[f.index], -1)
+		var f finished
+		select {
+		case t := <-r.tryAgain:
+			s.heed(t)
+			continue
+		case f = <-done:
+		}
+		s.release(f.index)
 		if f.err != nil {
 			if fatal == nil {
 				fatal = fmt.Errorf("stage %q: %w", r.nodes[f.index].instance, f.err)
@@ -81,7 +93,7 @@ func (r *run) jobs() int {
 }
 
 func newScheduler(r *run) *scheduler {
-	s := &scheduler{r: r, waiting: make([]int, len(r.nodes)), jobs: r.jobs(), instances: map[string]int{}}
+	s := &scheduler{r: r, waiting: make([]int, len(r.nodes)), jobs: r.jobs(), instances: map[string]int{}, between: map[int]chan struct{}{}}
 	s.free = resources{CPU: runtime.NumCPU(), Memory: freeMemory(), Slots: map[string]int{}}
 	for _, slot := range r.plan.Workflow.Slots {
 		s.free.Slots[slot.Name] = slot.Count
@@ -178,16 +190,18 @@ func (r *run) forget(i int) {
 	s.With, s.Changes, s.Facts, s.Needs = nil, nil, nil, nil
 }
 
-// dropReady ends what is ready as cancelled, but for what runs whatever happens.
+// dropReady ends what is ready as cancelled, but for what has begun and what runs whatever happens.
 func (s *scheduler) dropReady() {
 	var keep []readyItem
 	for s.ready.len() > 0 {
 		item := s.ready.pop()
-		if n := s.r.nodes[item.index]; n.asksEnds() {
+		_, began := s.between[item.index]
+		switch n := s.r.nodes[item.index]; {
+		case began, n.asksEnds():
 			keep = append(keep, item)
-			continue
+		case s.r.results[item.index].outcome == "": // else it was interrupted while it waited for its turn
+			s.cancel(item.index)
 		}
-		s.cancel(item.index)
 	}
 	for _, item := range keep {
 		s.ready.push(item)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"time"
 
 	"github.com/so8t/so8t/engine/workflow"
 	"github.com/so8t/so8t/plugins"
@@ -296,7 +295,7 @@ func (w *work) tries(ctx context.Context) (result, error) {
 		if a.retry == 0 {
 			return w.result(), nil
 		}
-		if !r.pause(ctx, a.retry) {
+		if !r.pause(ctx, w.n, a.retry) {
 			return w.interrupted(ctx)
 		}
 		if len(a.proposal) == 0 {
@@ -338,19 +337,6 @@ func (w *work) result() result {
 		res.cause = w.n.instance
 	}
 	return res
-}
-
-// pause waits before the next try; false when the run was interrupted meanwhile.
-func (r *run) pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-r.control.stop:
-	case <-ctx.Done():
-	}
-	return false
 }
 
 // interrupted ends a node between two tries.

@@ -85,7 +85,7 @@ func contentOf(dir string) ([]byte, error) {
 		return nil, err
 	}
 	defer s.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	var all *allRecords
 	err = s.View(ctx, func(tx *Tx) (err error) {
@@ -158,7 +158,7 @@ func survives(t *testing.T, name, dir string, content []byte) bool {
 		t.Errorf("%s: reading: %v", name, err)
 	}
 	s := openStore(t, dir, Options{})
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	writeErr := s.Update(ctx, func(tx *Tx) error {
 		run, plan := newRun("20270102-030405-aaaaa")
@@ -232,7 +232,7 @@ func TestFileCutWhileOpen(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	// Neither this process nor another is kept waiting by what was left open.
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := s.Update(ctx, func(*Tx) error { return nil }); !errors.As(err, &damaged) {
 		t.Errorf("afterwards: %v", err)

@@ -102,7 +102,7 @@ func TestPanicOfCallerPassesAndFreesTheLock(t *testing.T) {
 		}()
 		_ = s.Update(context.Background(), func(*Tx) error { panic("mine") })
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := s.Update(ctx, func(tx *Tx) error { return tx.PutRun(mustRun(t, tx)) }); err != nil {
 		t.Fatal(err)

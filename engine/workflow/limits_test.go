@@ -105,7 +105,7 @@ func TestLimits(t *testing.T) {
 			if len(problems) != 1 || problems[0].Code != c.code {
 				t.Errorf("%v", err)
 			}
-			if took > 10*time.Second { // it takes milliseconds; the parser would take minutes or all memory
+			if took > time.Minute { // it takes milliseconds; the parser would take many minutes or all memory
 				t.Errorf("took %v", took)
 			}
 			if mib := (after.TotalAlloc - before.TotalAlloc) >> 20; mib > 64 {
