@@ -74,7 +74,7 @@ func (a *app) printDiff(d *engine.DiffView) {
 	section(t, len(d.Inputs))
 	t = console.NewTable("METRIC", "A", "B", "CHANGE", "")
 	for _, m := range d.Metrics {
-		t.Row(m.Instance+" "+m.Metric, numberText(m.Metric, m.A), numberText(m.Metric, m.B), changeText(m), verdictText(style, m.Better))
+		t.Row(m.Instance+" "+m.Metric, numberText(m.Metric, m.A), numberText(m.Metric, m.B), changeText(m), verdictText(m.Better))
 	}
 	section(t, len(d.Metrics))
 	t = console.NewTable("ARTIFACT", "A", "B", "")
@@ -134,12 +134,12 @@ func changeText(m engine.MetricDiff) string {
 	return text
 }
 
-func verdictText(style console.Style, better string) string {
+func verdictText(better string) string {
 	switch better {
 	case "b":
-		return style.Good("better")
+		return "better"
 	case "a":
-		return style.Bad("worse")
+		return "worse"
 	}
 	return ""
 }

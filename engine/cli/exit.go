@@ -45,7 +45,7 @@ func (a *app) exit(err error) int {
 		console.Problems(a.Err, a.style(a.Err), a.checkProblems(check))
 		return exitCode(err)
 	}
-	fmt.Fprintf(a.Err, "so8t: %s\n", strings.TrimSpace(err.Error()))
+	fmt.Fprintf(a.Err, "so8t: %s\n", console.PlainText(strings.TrimSpace(err.Error())))
 	var usage usageError
 	if errors.As(err, &usage) {
 		fmt.Fprintln(a.Err, "Run 'so8t --help' for the commands, 'so8t COMMAND --help' for one.")

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/so8t/so8t/engine"
+	"github.com/so8t/so8t/engine/internal/console"
 )
 
 func (a *app) explainCommand() *cobra.Command {
@@ -37,20 +38,22 @@ func (a *app) explainCommand() *cobra.Command {
 }
 
 func (a *app) printExplanation(view *engine.PlannedView) {
-	fmt.Fprintf(a.Out, "%s: %s\n", view.Instance, view.Outcome)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s\n", view.Instance, view.Outcome)
 	if why := whyText(*view); why != "" {
-		fmt.Fprintf(a.Out, "  %s\n", strings.ReplaceAll(why, "\n", "\n  "))
+		fmt.Fprintf(&b, "  %s\n", strings.ReplaceAll(why, "\n", "\n  "))
 	}
 	if from := view.ResumedFrom; from != nil && !strings.Contains(view.Reason, fmt.Sprintf("run %s from step %d", from.Run, from.Step)) {
 		fmt.Fprintf(a.Out, "  went on from the checkpoint at step %d of run %s, attempt %d\n", from.Step, from.Run, from.Attempt)
 	}
 	if view.Error != nil {
-		fmt.Fprintf(a.Out, "  %s: %s\n", view.Error.Code, view.Error.Message)
+		fmt.Fprintf(&b, "  %s: %s\n", view.Error.Code, view.Error.Message)
 		if view.Error.Detail != "" {
-			fmt.Fprintf(a.Out, "    %s\n", strings.ReplaceAll(strings.TrimSpace(view.Error.Detail), "\n", "\n    "))
+			fmt.Fprintf(&b, "    %s\n", strings.ReplaceAll(strings.TrimSpace(view.Error.Detail), "\n", "\n    "))
 		}
 	}
 	if len(view.Needs) > 0 {
-		fmt.Fprintf(a.Out, "  depends on %s\n", strings.Join(view.Needs, ", "))
+		fmt.Fprintf(&b, "  depends on %s\n", strings.Join(view.Needs, ", "))
 	}
+	fmt.Fprint(a.Out, console.PlainText(b.String()))
 }

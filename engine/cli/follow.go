@@ -24,6 +24,7 @@ type follower struct {
 	tails map[string]*tail // by instance
 	// named says whether lines begin with their stage's name.
 	named bool
+	out   io.Writer
 }
 
 // tail is the log of one instance that is shown at the moment.
@@ -36,7 +37,7 @@ type tail struct {
 // follow shows what the stages have printed and what they print, until they have ended, or the run
 // has. A stage that waits is waited for.
 func (a *app) follow(ctx context.Context, e *engine.Engine, f logFlags, stage string) error {
-	w := &follower{a: a, e: e, flags: f, stage: stage, tails: map[string]*tail{}}
+	w := &follower{a: a, e: e, flags: f, stage: stage, tails: map[string]*tail{}, out: a.logOut()}
 	defer w.close()
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
@@ -123,6 +124,7 @@ func (w *follower) show(ctx context.Context, s engine.StageView) error {
 			t.attempt--
 			return nil
 		}
+		w.flushLine(s.Instance, t) // of the attempt before
 		if err := w.copy(s.Instance, t); err != nil {
 			return err
 		}
@@ -137,7 +139,7 @@ func (w *follower) copy(instance string, t *tail) error {
 		return nil
 	}
 	if !w.named {
-		_, err := io.Copy(w.a.Out, t.file)
+		_, err := io.Copy(w.out, t.file)
 		return err
 	}
 	text, err := io.ReadAll(t.file)
@@ -151,7 +153,7 @@ func (w *follower) copy(instance string, t *tail) error {
 			return nil
 		}
 		t.rest = rest
-		if _, err := fmt.Fprintf(w.a.Out, "%s | %s\n", instance, line); err != nil {
+		if _, err := fmt.Fprintf(w.out, "%s | %s\n", instance, line); err != nil {
 			return err
 		}
 	}
@@ -160,9 +162,14 @@ func (w *follower) copy(instance string, t *tail) error {
 // flush shows the ends of logs that end without a line break.
 func (w *follower) flush() {
 	for instance, t := range w.tails {
-		if len(t.rest) > 0 {
-			fmt.Fprintf(w.a.Out, "%s | %s\n", instance, t.rest)
-		}
+		w.flushLine(instance, t)
+	}
+}
+
+func (w *follower) flushLine(instance string, t *tail) {
+	if len(t.rest) > 0 {
+		fmt.Fprintf(w.out, "%s | %s\n", instance, t.rest)
+		t.rest = nil
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/so8t/so8t/engine"
+	"github.com/so8t/so8t/engine/internal/console"
 )
 
 type logFlags struct {
@@ -46,25 +47,34 @@ func (a *app) logs(ctx context.Context, e *engine.Engine, f logFlags, stage stri
 	if err != nil {
 		return err
 	}
+	out := a.logOut()
 	for _, log := range logs {
 		if len(logs) > 1 {
-			fmt.Fprintf(a.Out, "==> %s, attempt %d <==\n", log.Instance, log.Attempt)
+			fmt.Fprintf(out, "==> %s, attempt %d <==\n", log.Instance, log.Attempt)
 		}
-		if err := a.printLog(log, f.tail); err != nil {
+		if err := printLog(out, log, f.tail); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// printLog copies a log to stdout.
-func (a *app) printLog(log engine.LogFile, tail int) error {
+// logOut is where logs go: what a program prints must not act on a terminal.
+func (a *app) logOut() io.Writer {
+	if _, terminal := terminalSize(a.Out); terminal {
+		return console.NewColourFilter(a.Out)
+	}
+	return a.Out
+}
+
+// printLog copies a log.
+func printLog(out io.Writer, log engine.LogFile, tail int) error {
 	file, err := openLog(log.Path, tail)
 	if err != nil || file == nil {
 		return err
 	}
 	defer file.Close()
-	if _, err := io.Copy(a.Out, file); err != nil {
+	if _, err := io.Copy(out, file); err != nil {
 		return fmt.Errorf("copying log %q: %w", log.Path, err)
 	}
 	return nil

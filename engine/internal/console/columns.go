@@ -17,10 +17,16 @@ type Columns struct {
 // NewTable starts a table with its heading.
 func NewTable(heading ...string) *Columns { return &Columns{heading: heading} }
 
-// Row adds one row; it has as many cells as the heading.
-func (t *Columns) Row(cells ...string) { t.rows = append(t.rows, cells) }
+// Row adds one row; it has as many cells as the heading. A cell may hold words of a plugin.
+func (t *Columns) Row(cells ...string) {
+	row := make([]string, len(cells))
+	for i, cell := range cells {
+		row[i] = PlainText(cell)
+	}
+	t.rows = append(t.rows, row)
+}
 
-// Write aligns and writes the table. Cells that name an outcome are coloured.
+// Write aligns and writes the table. Cells that name an outcome or pass a verdict are coloured.
 func (t *Columns) Write(w io.Writer, style Style) {
 	widths := make([]int, len(t.heading))
 	for _, row := range append([][]string{t.heading}, t.rows...) {
@@ -33,7 +39,7 @@ func (t *Columns) Write(w io.Writer, style Style) {
 	t.writeRow(w, t.heading, widths, func(s string) string { return style.paint(bold, s) })
 	for _, row := range t.rows {
 		t.writeRow(w, row, widths, func(s string) string {
-			if _, color := outcomeLook(strings.TrimSpace(s)); color != grey || strings.TrimSpace(s) == "cached" {
+			if color := wordColor(strings.TrimSpace(s)); color != "" {
 				return style.paint(color, s)
 			}
 			return s

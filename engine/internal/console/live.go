@@ -63,9 +63,9 @@ func (l *Live) Listen(e engine.Event) {
 	l.board.Apply(e)
 	switch {
 	case e.Kind == engine.Warned:
-		l.above(l.style.paint(yellow, "warning: ") + e.Instance + ": " + plainText(e.Message))
+		l.above(l.style.paint(yellow, "warning: ") + e.Instance + ": " + PlainText(e.Message))
 	case e.Kind == engine.Logged && (e.Level == "warn" || e.Level == "error"):
-		l.above(l.style.paint(grey, e.Instance+" | ") + plainText(e.Message))
+		l.above(l.style.paint(grey, e.Instance+" | ") + PlainText(e.Message))
 	case e.Kind == engine.StageStarted && e.ResumedFrom != nil:
 		l.above(fmt.Sprintf("%s goes on from the checkpoint at step %d of run %s", e.Instance, e.ResumedFrom.Step, e.ResumedFrom.Run))
 	case e.Kind == engine.StageEnded && e.Error != nil && e.Outcome != "interrupted":

@@ -55,9 +55,9 @@ func (p *Plain) text(e engine.Event) string {
 	case engine.Progressed:
 		return p.progress(e)
 	case engine.Logged:
-		return p.style.paint(grey, "| ") + strings.TrimRight(plainText(e.Message), "\n")
+		return p.style.paint(grey, "| ") + strings.TrimRight(PlainText(e.Message), "\n")
 	case engine.Warned:
-		return p.style.paint(yellow, "warning: ") + plainText(e.Message)
+		return p.style.paint(yellow, "warning: ") + PlainText(e.Message)
 	case engine.Saved:
 		return fmt.Sprintf("checkpoint at step %d", e.Step)
 	case engine.StageEnded:
@@ -142,14 +142,14 @@ func EndText(e engine.Event, style Style) string {
 		}
 		return text + " in " + Duration(e.Elapsed)
 	case "cached":
-		return text + because(plainText(e.Reason))
+		return text + because(PlainText(e.Reason))
 	case "blocked":
 		return text + " because of " + e.Cause
 	case "skipped":
-		return text + because(plainText(e.Reason))
+		return text + because(PlainText(e.Reason))
 	}
 	if e.Error != nil {
-		text += fmt.Sprintf(" (%s): %s", e.Error.Code, plainText(e.Error.Message))
+		text += fmt.Sprintf(" (%s): %s", e.Error.Code, PlainText(e.Error.Message))
 	}
 	if e.Retry > 0 {
 		text += "; trying again in " + Duration(e.Retry)

@@ -25,7 +25,7 @@ func Problems(w io.Writer, style Style, problems workflow.Problems) {
 		if p.File != "" {
 			place = workflow.Pos{File: p.File, Line: p.Line, Col: p.Col}.String() + ": "
 		}
-		fmt.Fprintf(w, "%s%s %s\n", style.paint(bold, place), style.paint(red, p.Message), style.paint(grey, "["+p.Code+"]"))
+		fmt.Fprintf(w, "%s%s %s\n", style.paint(bold, place), style.paint(red, PlainText(p.Message)), style.paint(grey, "["+p.Code+"]"))
 		margin := len(fmt.Sprint(p.Line))
 		if p.Excerpt != "" && p.Line > 0 {
 			excerpt(w, style, p, margin)
@@ -34,7 +34,7 @@ func Problems(w io.Writer, style Style, problems workflow.Problems) {
 			fmt.Fprintf(w, "  %*s = %s\n", margin, "", strings.Join(p.Path, " → "))
 		}
 		if p.Hint != "" {
-			fmt.Fprintf(w, "  %*s = %s\n", margin, "", p.Hint)
+			fmt.Fprintf(w, "  %*s = %s\n", margin, "", PlainText(p.Hint))
 		}
 	}
 	switch n := len(problems); n {
@@ -49,7 +49,7 @@ func Problems(w io.Writer, style Style, problems workflow.Problems) {
 // excerpt draws a line of the file and a pointer below its column. A long line is cut around
 // the column; a tab is drawn as one blank, so that the pointer stands right.
 func excerpt(w io.Writer, style Style, p workflow.Problem, margin int) {
-	text := []rune(strings.ReplaceAll(p.Excerpt, "\t", " "))
+	text := []rune(PlainText(strings.ReplaceAll(p.Excerpt, "\t", " ")))
 	col := min(max(p.Col-1, 0), len(text))
 	before, lead := text[:col], ""
 	if uniseg.StringWidth(string(before)) > excerptWidth/2 {

@@ -30,12 +30,6 @@ func (s Style) paint(code, text string) string {
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
-// Good and Bad colour a word of praise and of blame.
-func (s Style) Good(text string) string { return s.paint(green, text) }
-
-// Bad is the other one.
-func (s Style) Bad(text string) string { return s.paint(red, text) }
-
 // outcomeLook is how an outcome is shown: a mark of one cell, and a colour.
 func outcomeLook(outcome string) (mark, color string) {
 	switch outcome {
@@ -59,19 +53,36 @@ func outcomeLook(outcome string) (mark, color string) {
 	return "·", grey
 }
 
-// plainText takes out of a plugin's words what would act on the terminal instead of being read:
-// control characters, escape sequences' first byte among them. Line ends and tabs stay.
-func plainText(text string) string {
+// wordColor is the colour of a word that stands alone in a table; "" for most.
+func wordColor(word string) string {
+	switch word {
+	case "better":
+		return green
+	case "worse":
+		return red
+	case "cached":
+		return grey
+	}
+	if _, color := outcomeLook(word); color != grey {
+		return color
+	}
+	return ""
+}
+
+// PlainText takes out of a plugin's words what would act on the terminal instead of being read:
+// control characters, escape sequences' first byte among them, and what turns the order of letters
+// around. Line ends and tabs stay.
+func PlainText(text string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' || unicode.Is(unicode.Bidi_Control, r) {
 			return -1
 		}
 		return r
 	}, text)
 }
 
-// oneLine is plainText for a row of the live table, which counts its lines to erase them.
-func oneLine(text string) string { return strings.Join(strings.Fields(plainText(text)), " ") }
+// oneLine is PlainText for a row of the live table, which counts its lines to erase them.
+func oneLine(text string) string { return strings.Join(strings.Fields(PlainText(text)), " ") }
 
 // pad fills text with blanks to a width in terminal cells (Japanese takes two a character).
 func pad(text string, width int) string {
