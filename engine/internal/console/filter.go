@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"io"
+	"slices"
 )
 
 // ColourFilter passes on what a program printed, without what would act on the terminal: of control
@@ -20,7 +21,7 @@ const longestColour = 64
 
 // Write implements io.Writer.
 func (f *ColourFilter) Write(b []byte) (int, error) {
-	text := append(f.rest, b...)
+	text := slices.Concat(f.rest, b)
 	f.rest = nil
 	out := make([]byte, 0, len(text))
 	for len(text) > 0 {
