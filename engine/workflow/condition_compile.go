@@ -22,7 +22,7 @@ import (
 const (
 	maxExpression = 4096 // code points
 	maxVisits     = 10_000
-	maxConditions = 20_000 // of a workflow
+	maxConditions = 10_000 // of a workflow
 	maxAllVisits  = 300_000
 	maxGates      = 256  // of a stage
 	maxOperand    = 4096 // bytes of a parameter's or an axis' text

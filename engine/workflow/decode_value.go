@@ -88,6 +88,9 @@ func (d *document) textValue(v *Value, n *node, sc scope, allowed namespaces) {
 		d.report.add(n.at(problem.offset), problem.code, problem.hint, "%s", problem.text)
 		return
 	}
+	if !d.spend(len(parts)-1, n.pos) {
+		return
+	}
 	values := make([]*Value, len(parts))
 	ok := true
 	for i, p := range parts {
@@ -98,7 +101,7 @@ func (d *document) textValue(v *Value, n *node, sc scope, allowed namespaces) {
 		}
 		ok = ok && values[i].Kind != broken
 	}
-	if !ok {
+	if !ok || !d.spendText(values, n.pos) {
 		return
 	}
 	if len(values) == 1 {
@@ -181,7 +184,11 @@ func (d *document) outputValue(stage string, at Pos, output string, outputAt Pos
 	if !d.hasOutput(s, output, outputAt) || sc.stage == nil {
 		return &Value{Kind: broken, Pos: at}
 	}
-	return pairOutput(ref, s, sc, at)
+	v := pairOutput(ref, s, sc, at)
+	if !d.spend(len(v.Items), at) {
+		return &Value{Kind: broken, Pos: at}
+	}
+	return v
 }
 
 func (d *document) unknownStage(name string, at Pos) {
@@ -240,22 +247,30 @@ func (d *document) namedOutputs(s *Stage) []string {
 // concat makes v the text of all parts; neighbouring texts become one.
 func concat(v *Value, parts []*Value) {
 	var out []*Value
+	var text strings.Builder
+	var textAt Pos
+	flush := func() {
+		if text.Len() > 0 {
+			out = append(out, &Value{Kind: Text, Pos: textAt, Text: text.String()})
+			text.Reset()
+		}
+	}
 	for _, p := range parts {
 		switch p.Kind {
 		case Output, Secret, Concat:
+			flush()
 			out = append(out, p)
 			continue
 		}
-		text := p.asText()
-		if last := len(out) - 1; last >= 0 && out[last].Kind == Text {
-			out[last] = &Value{Kind: Text, Pos: out[last].Pos, Text: out[last].Text + text}
-			continue
+		if text.Len() == 0 {
+			textAt = p.Pos
 		}
-		out = append(out, &Value{Kind: Text, Pos: p.Pos, Text: text})
+		text.WriteString(p.asText())
 	}
-	if len(out) == 1 && out[0].Kind == Text {
-		v.Kind, v.Text = Text, out[0].Text
+	if len(out) == 0 {
+		v.Kind, v.Text = Text, text.String()
 		return
 	}
+	flush()
 	v.Kind, v.Parts = Concat, out
 }

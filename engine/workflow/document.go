@@ -35,8 +35,10 @@ type document struct {
 	conditions   int // expressions
 	visits       int // nodes of expressions
 	instructions int // of patterns
-	values       int // in `with` of all instances
+	values       int // of all instances
+	textBytes    int // of texts with references, put together
 	instances    int
+	needs        int  // of instances
 	tooMany      bool // of them, which is reported once
 }
 

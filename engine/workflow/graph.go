@@ -30,7 +30,11 @@ func (d *document) connect() {
 		s := d.stages[n.Stage]
 		n.Level = level[s.index]
 		for _, dep := range g.deps[s.index] {
-			for _, m := range matching(w.Stages[dep], s, n.Matrix) {
+			found := matching(w.Stages[dep], s, n.Matrix)
+			if !d.spendNeeds(len(found), s) {
+				return
+			}
+			for _, m := range found {
 				n.Needs = append(n.Needs, m.id(w.Stages[dep].Name))
 			}
 		}

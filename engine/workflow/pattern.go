@@ -34,6 +34,9 @@ func (d *document) compilePattern(text string) (*pattern, error) {
 	if len(text) > maxPatternText {
 		return nil, fmt.Errorf("%w: over %d characters", errPatternSize, maxPatternText)
 	}
+	if d.instructions > maxInstructions {
+		return nil, fmt.Errorf("%w for one workflow", errPatternSize)
+	}
 	tree, err := syntax.Parse(text, syntax.Perl)
 	if err != nil {
 		return nil, err

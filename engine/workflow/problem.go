@@ -167,8 +167,11 @@ func (r *report) addProblem(at Pos, p Problem) {
 	if at.Line == 0 {
 		key.text = p.Message
 	}
-	if r.seen[key] {
+	if r.seen[key] || len(r.problems) > maxProblems {
 		return
+	}
+	if len(r.problems) == maxProblems {
+		at, p = Pos{File: at.File}, Problem{Code: CodeTooLarge, Message: fmt.Sprintf("over %d problems, the others are not listed", maxProblems)}
 	}
 	r.seen[key] = true
 	p.File, p.Line, p.Col = at.File, at.Line, at.Col

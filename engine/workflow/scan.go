@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"unicode/utf8"
 )
@@ -13,6 +14,8 @@ const (
 	maxDepth   = 100
 	maxEntries = 20_000
 	maxNodes   = 100_000
+	maxValues  = 180_000 // in a file, as the scan counts them, and lines
+	maxPiece   = 30_000  // in what is parsed at once, see piece.go
 	// maxFlowItems bounds the entries of a flow collection with all that it holds, where the parser
 	// is quadratic: 30,000 take it most of a second.
 	maxFlowItems = 30_000
@@ -21,13 +24,19 @@ const (
 	scanDepth = 2 * maxDepth
 )
 
-// source is one file: its text as the parser gets it (no byte order mark, lines ended by LF,
-// document markers blanked) and its lines as they were written.
+// source is one file: its lines as they were written and as the parser gets them (no byte order mark,
+// lines ended by LF, document markers blanked).
 type source struct {
 	file  string
-	text  string
 	lines []string
+	clean []string
+	cuts  cuts
+
+	cursor cursor // of from
 }
+
+// cursor is a place whose offset in its line is known.
+type cursor struct{ line, col, offset int }
 
 func (s *source) line(n int) string {
 	if n < 1 || n > len(s.lines) {
@@ -36,17 +45,26 @@ func (s *source) line(n int) string {
 	return s.lines[n-1]
 }
 
-// from gives the text of pos's line from pos on.
+// from gives the text of pos's line from pos on. It goes there from where it was last: a file may be one
+// long line.
 func (s *source) from(pos Pos) string {
-	rest := s.line(pos.Line)
-	for range pos.Col - 1 {
-		if rest == "" {
+	line := s.line(pos.Line)
+	if pos.Line != s.cursor.line || pos.Col < s.cursor.col/2 {
+		s.cursor = cursor{line: pos.Line, col: 1}
+	}
+	at := &s.cursor
+	for ; at.col < pos.Col; at.col++ {
+		if at.offset == len(line) {
 			return ""
 		}
-		_, n := utf8.DecodeRuneInString(rest)
-		rest = rest[n:]
+		_, n := utf8.DecodeRuneInString(line[at.offset:])
+		at.offset += n
 	}
-	return rest
+	for ; at.col > max(pos.Col, 1); at.col-- {
+		_, n := utf8.DecodeLastRuneInString(line[:at.offset])
+		at.offset -= n
+	}
+	return line[at.offset:]
 }
 
 // scan reads src as text. It reports what the parser must not see and gives nil then.
@@ -64,6 +82,10 @@ func scan(file string, src []byte, r *report) *source {
 	text := strings.TrimPrefix(string(src), "\uFEFF")
 	text = strings.ReplaceAll(text, "\r\n", "\n")
 	text = strings.ReplaceAll(text, "\r", "\n")
+	if lines := strings.Count(text, "\n"); lines > maxValues {
+		r.add(Pos{file, 1, 1}, CodeTooLarge, "split it with include", "the file has %d lines, over the limit of %d", lines, maxValues)
+		return nil
+	}
 	s.lines = strings.Split(text, "\n")
 	for i, line := range s.lines {
 		if !checkBytes(Pos{file, i + 1, 1}, line, r) {
@@ -74,7 +96,7 @@ func scan(file string, src []byte, r *report) *source {
 	if !sc.run() {
 		return nil
 	}
-	s.text = strings.Join(sc.out, "\n")
+	s.clean, s.cuts = sc.out, sc.cuts
 	return s
 }
 
@@ -123,6 +145,9 @@ type scanner struct {
 	// flowItems counts entries, at any depth, in the outermost open flow collection.
 	flowItems int
 	blocks    []block
+	cuts      cuts
+	values    int // keys, values and items so far
+	piece     int // of those, since the last line at which the file can be cut
 	// A block text is open while textIndent > 0: lines indented that far belong to it, and -1 means
 	// that the next line with content decides (it must be deeper than parent).
 	textIndent int
@@ -145,7 +170,7 @@ type block struct{ col, entries int }
 func (s *scanner) run() bool {
 	for i, line := range s.src.lines {
 		s.out = append(s.out, line)
-		if !s.line(i+1, []rune(line)) {
+		if !s.line(i+1, []rune(line)) || !s.fits(i+1) {
 			return false
 		}
 	}
@@ -154,6 +179,31 @@ func (s *scanner) run() bool {
 		return false
 	}
 	return true
+}
+
+// fits tells whether what was read is not too much for the parser.
+func (s *scanner) fits(n int) bool {
+	limit := 0
+	switch {
+	case s.values > maxValues:
+		limit = maxValues
+	case s.cuts.whole && s.values > maxPiece, s.piece > maxPiece:
+		limit = maxPiece
+	default:
+		return true
+	}
+	what := "one entry of the workflow"
+	if limit == maxValues {
+		what = "one file"
+	} else if s.cuts.whole {
+		what = "a workflow with anchors, tags or << at its stages"
+	}
+	return s.refuse(n, 0, CodeTooLarge, "split it with include", fmt.Sprintf("over %d values in %s", limit, what))
+}
+
+func (s *scanner) count(values int) {
+	s.values += values
+	s.piece += values
 }
 
 func (s *scanner) refuse(line, col int, code, hint, message string) bool {
@@ -202,6 +252,7 @@ func (s *scanner) blockLine(n int, line []rune, indent int) bool {
 	if s.ended {
 		return s.refuse(n, indent, CodeMultipleDocuments, "one file holds one workflow", "a second document after ...")
 	}
+	s.cuts.whole = s.cuts.whole || s.started && len(s.cuts.at) == 0
 	s.started = true
 	if indent > s.plain {
 		return s.inline(n, line, indent, false)
@@ -229,6 +280,11 @@ func (s *scanner) blockLine(n int, line []rune, indent int) bool {
 		if !s.enter(n, col, true) {
 			return false
 		}
+		if col > indent {
+			s.cuts.item(len(s.blocks))
+		} else if s.cuts.entry(n, col, len(s.blocks), line, s.blocks[len(s.blocks)-1].entries == 1) {
+			s.piece = 0
+		}
 	}
 	return s.inline(n, line, col, true)
 }
@@ -240,9 +296,12 @@ func (s *scanner) enter(n, col int, mapping bool) bool {
 			return s.tooDeep(n, col)
 		}
 	}
+	s.count(1)
 	if !mapping {
+		s.cuts.item(len(s.blocks))
 		return true
 	}
+	s.count(1)
 	b := &s.blocks[len(s.blocks)-1]
 	if b.entries++; b.entries > maxEntries {
 		return s.tooMany(n, col)

@@ -29,6 +29,7 @@ func (s *scanner) inline(n int, line []rune, col int, fresh bool) bool {
 			if ok = s.flowMark(n, col, c); !ok {
 				return false
 			}
+			s.count(1)
 			fresh = c == ','
 			col++
 		case (fresh || len(s.flow) > 0) && (c == '{' || c == '['):
@@ -52,6 +53,7 @@ func (s *scanner) inline(n int, line []rune, col int, fresh bool) bool {
 		case c == ':' && (isBlankAt(line, col+1) || len(s.flow) > 0 && endsKey(line, col)):
 			fresh = true
 			col++
+			s.count(min(len(s.flow), 1))
 		case c == '?' && fresh && isBlankAt(line, col+1):
 			col++
 		default:

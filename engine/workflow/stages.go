@@ -262,21 +262,12 @@ func (d *document) instantiate(s *Stage) {
 	}
 }
 
-// maxWithValues bounds the values of `with` over all instances of a workflow.
-const maxWithValues = 400_000
-
 func (d *document) readWith(s *Stage, n *Node, sc scope) {
 	if e, ok := s.body.fields["with"]; ok {
 		if !d.mapping(e.value, "with") {
 			return
 		}
-		if sc.first {
-			d.values += e.value.count * len(s.matrix.instances)
-		}
-		if d.values > maxWithValues {
-			if sc.first {
-				d.report.add(e.key.pos, CodeTooLarge, "", "over %d values in `with` of all instances of all stages", maxWithValues)
-			}
+		if !d.fits(e, s, sc) {
 			return
 		}
 		n.With = d.value(e.value, sc, inParams|inMatrix|inStages)
@@ -295,13 +286,13 @@ func (d *document) readSettings(s *Stage, n *Node, sc scope) {
 			n.Timeout = t
 		}
 	}
-	if e, ok := f["retry"]; ok {
+	if e, ok := f["retry"]; ok && d.fits(e, s, sc) {
 		st.retry(e.value, e.key, &n.Retry)
 	}
-	if e, ok := f["resources"]; ok {
+	if e, ok := f["resources"]; ok && d.fits(e, s, sc) {
 		st.resources(e.value, e.key, &n.Resources)
 	}
-	if e, ok := f["env"]; ok {
+	if e, ok := f["env"]; ok && d.fits(e, s, sc) {
 		withSecrets := st
 		withSecrets.allowed |= inSecrets
 		n.Env = withSecrets.env(e.value, d.defaults.env)

@@ -247,6 +247,9 @@ func relative(root, file string) string {
 
 // Parse reads a workflow from src. file is its path relative to opts.Root.
 func Parse(file string, src []byte, opts Options) (*Workflow, error) {
+	if len(src) > largeFile {
+		defer tightenCollector()()
+	}
 	d := newDocument(path.Clean(filepath.ToSlash(file)), opts)
 	d.read(src)
 	if err := d.report.err(); err != nil {

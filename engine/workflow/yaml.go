@@ -65,23 +65,9 @@ func parseYAML(src *source, r *report) (root *node) {
 			root = nil
 		}
 	}()
-	file, err := parser.ParseBytes([]byte(src.text), 0, parser.AllowDuplicateMapKey())
-	if err != nil {
-		reportSyntax(src, err, r)
-		return nil
-	}
 	c := &converter{src: src, report: r, anchors: map[string]*anchor{}}
-	for _, doc := range file.Docs {
-		if doc.Body == nil {
-			continue
-		}
-		if root != nil {
-			r.add(c.place(doc.Body.GetToken()), CodeYAMLSyntax, "", "text after the end of the document")
-			return nil
-		}
-		root = c.convert(doc.Body)
-	}
-	if c.failed {
+	root, ok := c.parse(src.cuts.pieces(src.clean, pieceBytes))
+	if !ok {
 		return nil
 	}
 	if root == nil || root.isNull() {
@@ -95,16 +81,55 @@ func parseYAML(src *source, r *report) (root *node) {
 	return root
 }
 
-func reportSyntax(src *source, err error, r *report) {
-	at, message := Pos{src.file, 1, 1}, err.Error()
+// parse gives the tree of all pieces; false when a problem was reported that leaves none.
+func (c *converter) parse(pieces []piece) (root *node, ok bool) {
+	for _, p := range pieces {
+		c.before = p.before
+		more, ok := c.parsePiece(p)
+		switch {
+		case !ok:
+			return nil, false
+		case more == nil:
+		case root == nil:
+			root = more
+		case !p.join(root, more):
+			c.fail(c.place(nil), CodeYAMLSyntax, "", "a mapping goes on as something else")
+			return nil, false
+		}
+	}
+	return root, true
+}
+
+func (c *converter) parsePiece(p piece) (root *node, ok bool) {
+	file, err := parser.ParseBytes([]byte(p.text), 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		c.reportSyntax(err)
+		return nil, false
+	}
+	for _, doc := range file.Docs {
+		if doc.Body == nil {
+			continue
+		}
+		if root != nil {
+			c.report.add(c.place(doc.Body.GetToken()), CodeYAMLSyntax, "", "text after the end of the document")
+			return nil, false
+		}
+		root = c.convert(doc.Body)
+	}
+	return root, !c.failed
+}
+
+func (c *converter) reportSyntax(err error) {
+	src := c.src
+	at, message := c.place(nil), err.Error()
 	var syntax *yaml.SyntaxError
 	if errors.As(err, &syntax) {
 		message = syntax.Message
 		if t := syntax.Token; t != nil && t.Position != nil && t.Position.Line > 0 {
-			at = Pos{src.file, min(t.Position.Line, len(src.lines)), max(t.Position.Column, 1)}
+			at = Pos{src.file, min(t.Position.Line+c.before, len(src.lines)), max(t.Position.Column, 1)}
 		}
 	}
-	r.add(at, CodeYAMLSyntax, expressionHint(src.line(at.Line)), "YAML: %s", message)
+	c.report.add(at, CodeYAMLSyntax, expressionHint(src.line(at.Line)), "YAML: %s", message)
 }
 
 var needsQuotes = regexp.MustCompile(`\bwhen: *(!|"[^"]*" |'[^']*' )|\bgates: *\[ *!`)
@@ -127,6 +152,7 @@ type converter struct {
 	src     *source
 	report  *report
 	anchors map[string]*anchor
+	before  int // lines of the file before the piece that is converted
 	aliased bool
 	failed  bool // a problem after which no tree is given
 	level   int
@@ -140,9 +166,9 @@ func (c *converter) fail(at Pos, code, hint, format string, args ...any) *node {
 
 func (c *converter) place(t *token.Token) Pos {
 	if t == nil || t.Position == nil {
-		return Pos{c.src.file, 1, 1}
+		return Pos{c.src.file, c.before + 1, 1}
 	}
-	return Pos{c.src.file, t.Position.Line, t.Position.Column}
+	return Pos{c.src.file, t.Position.Line + c.before, t.Position.Column}
 }
 
 func (c *converter) convert(n ast.Node) *node {
