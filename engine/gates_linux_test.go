@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"testing"
@@ -42,5 +43,44 @@ func TestCrash_GateHolds(t *testing.T) {
 	t.Logf("%d points", points)
 	if points < 10 {
 		t.Errorf("only %d points", points)
+	}
+}
+
+// TestCrash_ResumeWithAnEdit kills the engine before every durable step and goes on with an edited
+// workflow. An attempt that is adopted then has succeeded, and its stage is judged, or done again, anew.
+func TestCrash_ResumeWithAnEdit(t *testing.T) {
+	for name, c := range map[string]struct{ gate, more, state, want string }{
+		"a gate": {"accuracy > 0.9", "", "failed", "a failed: gate: accuracy > 0.9: accuracy was 0.83"},
+		"with":   {"accuracy > 0.5", ", env: { A: a }", "succeeded", "a succeeded: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			points := 0
+			for n := 1; ; n++ {
+				dir := project(t, "version: 1\nstages: {a: {uses: noop}}\n")
+				gated(t, dir, "accuracy > 0.5", "")
+				if code, _ := engineProcess(t, "run", dir, "SO8T_CRASH_AT="+strconv.Itoa(n)); code != -1 {
+					break
+				}
+				gated(t, dir, c.gate, c.more)
+				h := open(t, dir)
+				o, err := h.Resume(t.Context(), "", engine.ResumeOptions{AcceptChanges: true})
+				if errors.Is(err, engine.ErrNothingToResume) {
+					continue // there was no run yet, or it had ended
+				}
+				points++
+				if err != nil {
+					t.Errorf("killed before step %d: %v", n, err)
+					continue
+				}
+				v := h.status(o.Run)
+				if got := reasonsOf(v); v.State != c.state || !strings.Contains(got, c.want) {
+					t.Errorf("killed before step %d: %s\n%s", n, v.State, got)
+				}
+				checkClean(t, dir)
+			}
+			if t.Logf("%d points", points); points < 5 {
+				t.Errorf("only %d points", points)
+			}
+		})
 	}
 }

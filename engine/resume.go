@@ -257,7 +257,8 @@ func compareWorkflows(then, now *Workflow, extra runExtra) ([]Change, error) {
 	return changes, nil
 }
 
-// compareNodes compares what enters a fingerprint, and the order.
+// compareNodes compares what enters a fingerprint, and what decides whether a stage runs and whether its
+// result is good enough.
 func compareNodes(o, n *node) []Change {
 	prefix := "stages." + n.instance
 	if o == nil {
@@ -281,11 +282,32 @@ func compareNodes(o, n *node) []Change {
 			_ = side.b.add("env."+name, value)
 		}
 	}
+	was.judgement(o)
+	id.judgement(n)
 	changes := id.diff(was.parts)
 	for i := range changes {
 		changes[i].Field = prefix + "." + changes[i].Field
 	}
 	return changes
+}
+
+// judgement adds the `when` and the gates of n, which no fingerprint holds.
+func (b *identityBuilder) judgement(n *node) {
+	if n.condition == nil {
+		_ = b.add("when", string(n.when)) // texts and scalars always encode
+	} else {
+		b.expression("when", n.condition)
+	}
+	for i, gate := range n.gates {
+		b.expression(fmt.Sprintf("gates[%d]", i), gate)
+	}
+}
+
+func (b *identityBuilder) expression(field string, c *workflow.Condition) {
+	_ = b.add(field, c.Text)
+	for _, p := range c.Params() {
+		_ = b.add(field+" "+p.Text, p.Value)
+	}
 }
 
 // truth is a JSON true or false.
@@ -310,6 +332,9 @@ func (r *run) reopen(ctx context.Context) error {
 		return err
 	}
 	return r.e.store.Update(ctx, func(tx *state.Tx) error {
+		if err := r.reopenAdopted(tx); err != nil {
+			return err
+		}
 		for i, n := range r.nodes {
 			s := r.plannedRecord(i)
 			old, err := tx.Stage(r.id, n.instance)
@@ -317,7 +342,7 @@ func (r *run) reopen(ctx context.Context) error {
 			case errors.Is(err, state.ErrNotFound):
 			case err != nil:
 				return err
-			case old.Outcome == state.Succeeded && s.Outcome == state.Cached && old.Fingerprint == s.Fingerprint:
+			case staysDone(old, s):
 				r.results[i].outcome = state.Succeeded
 				if old.Epoch == r.epoch { // adopted when the run was taken over: stored already
 					r.stages[i] = old
@@ -338,4 +363,29 @@ func (r *run) reopen(ctx context.Context) error {
 		}
 		return r.e.digest.remember(tx)
 	})
+}
+
+// staysDone: what the run has done itself is what the plan reuses.
+func staysDone(old, planned state.StageRecord) bool {
+	return old.Outcome == state.Succeeded && planned.Outcome == state.Cached && old.Fingerprint == planned.Fingerprint
+}
+
+// reopenAdopted takes the run over once more when a stage was adopted as succeeded in this very epoch
+// and is not done by the workflow as it is now: only a new epoch may reopen what has ended.
+func (r *run) reopenAdopted(tx *state.Tx) error {
+	for i, n := range r.nodes {
+		old, err := tx.Stage(r.id, n.instance)
+		if errors.Is(err, state.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if old.Epoch == r.epoch && old.Outcome == state.Succeeded && !staysDone(old, r.plannedRecord(i)) {
+			r.record, err = tx.TakeOver(r.id)
+			r.epoch = r.record.Epoch
+			return err
+		}
+	}
+	return nil
 }

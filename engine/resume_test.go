@@ -102,6 +102,50 @@ func TestResume_OfAForcedRun(t *testing.T) {
 }
 
 // TestLoad_EndlessFile: no more of a file is read than shows that it is too large.
+// TestResume_SaysThatJudgementsChanged: neither `when` nor gates are in a fingerprint, and they decide
+// about what is left of a run.
+func TestResume_SaysThatJudgementsChanged(t *testing.T) {
+	const before = `
+version: 1
+params: { cap: { type: float, default: 0.9 }, go: { type: bool, default: true } }
+stages:
+  a: { uses: noop, with: { seed: 1, metrics: { accuracy: 0.83 } }, gates: [accuracy > 0.5] }
+  b: { uses: noop, with: { duration: 2s, inputs: ["${stages.a.outputs.out}"] }, when: params.go, gates: [] }
+  c: { uses: noop, with: { metrics: { accuracy: 0.83 } }, needs: b, gates: [accuracy < params.cap] }
+`
+	dir := project(t, before)
+	h, control := interruptAt(t, dir, "b")
+	v, err := h.Run(t.Context(), h.plan(engine.Selection{}, nil), engine.RunOptions{Control: control})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ old, new, want string }{
+		{"accuracy > 0.5", "accuracy > 0.6", `stages.a.gates[0]: "accuracy > 0.5" → "accuracy > 0.6"`},
+		{"accuracy > 0.5", "accuracy > 0.5, accuracy < 2", `stages.a.gates[1]: absent → "accuracy < 2"`},
+		{"gates: [accuracy > 0.5]", "gates: []", `stages.a.gates[0]: "accuracy > 0.5" → absent`},
+		{"when: params.go", "when: not params.go", `stages.b.when: "params.go" → "not params.go"`},
+		{"when: params.go", "when: always", `stages.b.when: "params.go" → "always"`},
+		{"needs: b,", "needs: b, when: always,", `stages.c.when: "success" → "always"`},
+		{"default: 0.9", "default: 0.95", `stages.c.gates[0] params.cap: 0.9 → 0.95`},
+	} {
+		text := strings.Replace(before, c.old, c.new, 1)
+		write(t, filepath.Join(dir, "so8t.yaml"), text)
+		_, err := open(t, dir).Resume(t.Context(), v.Run, engine.ResumeOptions{})
+		changed, ok := errors.AsType[*engine.ChangedError](err)
+		if !ok || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %s", c.new, err, c.want)
+		}
+		if ok && !strings.Contains(c.want, "params.go") && len(changed.Changes) != 1 {
+			t.Errorf("%s: %v", c.new, err)
+		}
+	}
+	write(t, filepath.Join(dir, "so8t.yaml"), strings.Replace(quick(before), "accuracy > 0.5", "accuracy > 0.6", 1))
+	o, err := open(t, dir).Resume(t.Context(), v.Run, engine.ResumeOptions{AcceptChanges: true})
+	if err != nil || o.State != "succeeded" {
+		t.Errorf("%+v %v", o, err)
+	}
+}
+
 func TestLoad_EndlessFile(t *testing.T) {
 	dir := project(t, strings.Replace(quick(pausing), "seed: 2", "seed: 2, code: internal", 1))
 	h := open(t, dir)

@@ -137,6 +137,17 @@ func conditionValue(v *Value) any {
 	return v.scalar()
 }
 
+// Params are the parameters that the condition reads, with their values.
+func (c *Condition) Params() []Found {
+	var out []Found
+	for _, r := range c.reads {
+		if r.Kind == ReadParam {
+			out = append(out, Found{r, r.param})
+		}
+	}
+	return out
+}
+
 // Shown says the values that were read, for people: loss was 2.31, params.cap was 0.05.
 func Shown(found []Found) string {
 	short := map[string]int{}
