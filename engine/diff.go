@@ -107,15 +107,17 @@ func (e *Engine) comparedRun(ctx context.Context, id string) (comparedRun, error
 			return err
 		}
 		for _, s := range c.stages {
+			c.parts[s.Instance] = withParts(s.With)
+			if s.Fingerprint == "" { // it was skipped, or never got so far
+				continue
+			}
 			entry, found, err := tx.Cache(s.Fingerprint)
 			if err != nil {
 				return err
 			}
-			if found && s.Fingerprint != "" {
+			if found {
 				c.parts[s.Instance] = entry.Parts
-				continue
 			}
-			c.parts[s.Instance] = withParts(s.With)
 		}
 		return nil
 	})

@@ -1,6 +1,8 @@
 package gguf
 
 import (
+	"slices"
+
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/modelfile"
 	"github.com/so8t/so8t/stages/internal/quant"
@@ -48,15 +50,17 @@ func (c Config) mix() (quant.Mix, *plugins.Problem) {
 	return mix, nil
 }
 
-// check is what can be told without looking at a file.
-func (c Config) check() *plugins.Problem {
+// check is what can be told without looking at a file. Pending fields will be there, though they
+// are empty now.
+func (c Config) check(pending []string) *plugins.Problem {
 	if _, p := c.mix(); p != nil {
 		return p
 	}
 	if err := modelfile.CheckName(c.Name); err != nil {
 		return problem("name", err.Error())
 	}
-	if (c.Base == "") != (c.Adapter == "") {
+	given := func(field, value string) bool { return value != "" || slices.Contains(pending, field) }
+	if given("base", c.Base) != given("adapter", c.Adapter) {
 		return problem("adapter", "base and adapter go together")
 	}
 	return nil

@@ -150,4 +150,8 @@ func TestCheck_OverridesAndPairs(t *testing.T) {
 			t.Errorf("%s: %+v, %v", with, report.Problems, err)
 		}
 	}
+	report, err := Stage{}.Check(t.Context(), plugins.CheckRequest{With: []byte(`{"base":"x"}`), Pending: []string{"model", "adapter"}})
+	if err != nil || len(report.Problems) != 0 {
+		t.Errorf("an adapter that is still to be trained: %+v, %v", report.Problems, err)
+	}
 }

@@ -53,7 +53,7 @@ func (Stage) Check(_ context.Context, req plugins.CheckRequest) (plugins.CheckRe
 		report.Problems = append(report.Problems, plugins.InputProblem("", err))
 		return report, nil
 	}
-	if p := c.check(); p != nil {
+	if p := c.check(req.Pending); p != nil {
 		report.Problems = append(report.Problems, *p)
 		return report, nil
 	}
@@ -84,7 +84,7 @@ func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error
 	if err := plugins.DecodeWith(a.With, &c); err != nil {
 		return plugins.Result{}, err
 	}
-	if p := c.check(); p != nil {
+	if p := c.check(nil); p != nil {
 		return plugins.Result{}, plugins.Errorf(plugins.BadInput, "%s: %s", p.Field, p.Message)
 	}
 	mix, _ := c.mix() // checked
