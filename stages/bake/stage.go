@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/backend"
@@ -156,6 +157,7 @@ func (b *baking) read() error {
 	if b.validation, err = readExamples(b.config.Validation, template, b.folder.Config); err != nil {
 		return err
 	}
+	debug.FreeOSMemory() // else the heap may grow to twice what is in use before anybody cleans up
 	if b.adapter, err = so8t.ReadAdapter(b.config.Adapter); err != nil {
 		return plugins.Errorf(plugins.BadInput, "%w", err)
 	}
@@ -193,6 +195,7 @@ func (b *baking) run(ctx context.Context, be backend.Backend, dir string) (r Rep
 	if err := r.checkCounts(b.adapter); err != nil {
 		return r, err
 	}
+	debug.FreeOSMemory() // the writer's buffers
 	files, err := phi3.OpenFolder(dir)
 	if err != nil {
 		return r, fmt.Errorf("opening the baked model: %w", err)

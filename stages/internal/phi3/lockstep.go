@@ -14,7 +14,7 @@ import (
 )
 
 // lockstepBytes bounds the weights that Lockstep holds of each source.
-const lockstepBytes = 64 << 20
+const lockstepBytes = 16 << 20
 
 // Side is one of the models that run in lockstep: weights, and an adapter applied beside them,
 // or nil.
@@ -206,17 +206,25 @@ func (l *lockstep) linear(y, x []backend.Buffer, layer int, module string) error
 			continue
 		}
 		if m := side.Adapter.LoRA.Find(ModulePath(layer, module)); m != nil {
-			beside := newRunLoRA(l.be, side.Adapter.LoRA, m)
-			mid := l.sc.Alloc(l.rows * beside.a.Rows())
-			l.be.Linear(mid, x[k], beside.a, l.rows, 0)
-			l.be.Linear(y[k], mid, beside.b, l.rows, 1)
-			l.be.Sync()
-			l.sc.Free(mid)
-			l.be.ReleaseWeight(beside.a)
-			l.be.ReleaseWeight(beside.b)
+			l.beside(y[k], x[k], side.Adapter.LoRA, m)
 		}
 	}
 	return l.be.Err()
+}
+
+// beside is y += scale·(x·Aᵀ)·Bᵀ. The adapter's numbers are used where they lie: copies would come
+// to hundreds of megabytes of garbage.
+func (l *lockstep) beside(y, x backend.Buffer, lora *so8t.LoRA, m *so8t.Module) {
+	a := l.be.NewWeight(backend.WeightData{Rows: lora.Rank, Cols: m.In, F32: m.A})
+	b := l.be.NewWeight(backend.WeightData{Rows: m.Out, Cols: lora.Rank, F32: m.B})
+	mid := l.sc.Alloc(l.rows * lora.Rank)
+	l.be.Linear(mid, x, a, l.rows, 0)
+	l.be.Axpby(mid, lora.Scale(), mid, 0, nil)
+	l.be.Linear(y, mid, b, l.rows, 1)
+	l.be.Sync()
+	l.sc.Free(mid)
+	l.be.ReleaseWeight(a)
+	l.be.ReleaseWeight(b)
 }
 
 // head hands out the logits.
@@ -290,7 +298,10 @@ func untouched(s Source, name string) Source {
 
 // read fills a source's chunk on all processors.
 func (l *lockstep) read(s Source, name string, first, n, cols int) (backend.Weight, error) {
-	buffer := slices.Grow(l.buffers[s][:0], n*cols)[:n*cols]
+	if l.buffers[s] == nil {
+		l.buffers[s] = make([]float32, l.chunkBytes/4)
+	}
+	buffer := slices.Grow(l.buffers[s][:0], n*cols)[:n*cols] // a block may be larger than a chunk
 	l.buffers[s] = buffer
 	blocks := (n + so8t.Block - 1) / so8t.Block
 	errs := make([]error, min(blocks, runtime.GOMAXPROCS(0)))

@@ -116,20 +116,16 @@ func NewRunner(b *Base, a *so8t.Adapter) (*Runner, error) {
 }
 
 func (r *Runner) adopt(l *so8t.LoRA, m *so8t.Module) *runLoRA {
-	out := newRunLoRA(r.be, l, m)
-	r.owned = append(r.owned, out.a, out.b)
-	return out
-}
-
-func newRunLoRA(be backend.Backend, l *so8t.LoRA, m *so8t.Module) *runLoRA {
 	scaled := make([]float32, len(m.B))
 	for i, v := range m.B {
 		scaled[i] = float32(float64(v) * l.Scale())
 	}
-	return &runLoRA{
-		a: be.NewWeight(backend.WeightData{Rows: l.Rank, Cols: m.In, F32: m.A}),
-		b: be.NewWeight(backend.WeightData{Rows: m.Out, Cols: l.Rank, F32: scaled}),
+	out := &runLoRA{
+		a: r.be.NewWeight(backend.WeightData{Rows: l.Rank, Cols: m.In, F32: m.A}),
+		b: r.be.NewWeight(backend.WeightData{Rows: m.Out, Cols: l.Rank, F32: scaled}),
 	}
+	r.owned = append(r.owned, out.a, out.b)
+	return out
 }
 
 func (r *Runner) rotation(theta []float32) backend.Buffer {
