@@ -14,7 +14,8 @@
 //
 // The way of a file: scan.go refuses what the parser must not see (encoding, depth, size),
 // piece.go cuts it into what the parser takes at once, yaml.go turns goccy/go-yaml's syntax tree into
-// nodes with places, include.go gathers the files, budget.go bounds what they multiply, document.go and what it calls read the language from them by the tables in keys.go, matrix.go
-// and pairing.go make instances, schema.go checks `with`, condition_compile.go and what it calls check
-// and compile expressions, graph.go orders the stages.
+// nodes with places, include.go gathers the files, budget.go bounds what they multiply, document.go
+// and what it calls read the language from them by the tables in keys.go, matrix.go and pairing.go make
+// instances, schema.go checks `with`, condition_compile.go and what it calls check and compile
+// expressions, graph.go orders the stages.
 package workflow
