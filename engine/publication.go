@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -110,8 +111,8 @@ func (r *run) put(ctx context.Context, p publication, o state.OutputRecord) (boo
 	switch {
 	case err != nil:
 		return false, err
-	case there == o.SHA256:
-		return false, nil
+	case there == o.SHA256: // beside it may lie what an engine that was killed has exchanged it for
+		return false, os.RemoveAll(besides(target))
 	case there != "" && !slices.Contains(ours.SHA256, there):
 		return false, errForeign
 	}
@@ -125,8 +126,8 @@ func (r *run) put(ctx context.Context, p publication, o state.OutputRecord) (boo
 }
 
 // insideProject is the place of a publication, unless links lead it out of the project.
-func (e *Engine) insideProject(path string) (string, error) {
-	target := filepath.Join(e.opts.ProjectDir, filepath.FromSlash(path))
+func (e *Engine) insideProject(place string) (string, error) {
+	target := filepath.Join(e.opts.ProjectDir, filepath.FromSlash(place))
 	root, err := filepath.EvalSymlinks(e.opts.ProjectDir)
 	if err != nil {
 		return "", err
@@ -173,7 +174,7 @@ func (e *Engine) place(artifact, target string) error {
 	if err := e.makeDurably(dir); err != nil {
 		return err
 	}
-	temp := filepath.Join(dir, "."+filepath.Base(target)+".so8t-new")
+	temp := besides(target)
 	if err := os.RemoveAll(temp); err != nil { // of an engine that was killed
 		return err
 	}
@@ -187,6 +188,11 @@ func (e *Engine) place(artifact, target string) error {
 		return err
 	}
 	return os.RemoveAll(temp) // holds what was replaced, where the two were exchanged
+}
+
+// besides is where what is to be put at target is made.
+func besides(target string) string {
+	return filepath.Join(filepath.Dir(target), "."+filepath.Base(target)+".so8t-new")
 }
 
 // replace gives from the name to. A folder cannot replace another by a rename: the two are
@@ -276,23 +282,17 @@ func copyFile(from, to string) error {
 // the state.
 func (p *planner) publicationProblems() []StageProblem {
 	var out []StageProblem
-	type taken struct {
-		path string
-		n    *node
-	}
-	var all []taken
+	state := p.e.relative(p.e.store.Dir())
+	taken := takenPaths{at: map[string]takenPath{}, below: map[string]takenPath{}}
 	for _, n := range p.nodes {
 		for _, pub := range n.publish {
 			why := ""
-			if state := p.e.relative(p.e.store.Dir()); overlap(pub.path, state) {
+			if overlap(pub.path, state) {
 				why = "is in the folder of the state"
 			}
-			for _, t := range all {
-				if overlap(pub.path, t.path) {
-					why = fmt.Sprintf("is where stage %s publishes too (%s)", t.n.instance, t.path)
-				}
+			if t, ok := taken.take(pub.path, n); ok {
+				why = fmt.Sprintf("is where stage %s publishes too (%s)", t.n.instance, t.path)
 			}
-			all = append(all, taken{pub.path, n})
 			if why != "" {
 				problem := n.problem(plugins.Problem{Code: plugins.BadInput, Message: fmt.Sprintf("publish: %s %s", pub.path, why)})
 				problem.File, problem.Line, problem.Col = pub.pos.File, pub.pos.Line, pub.pos.Col
@@ -301,6 +301,30 @@ func (p *planner) publicationProblems() []StageProblem {
 		}
 	}
 	return out
+}
+
+// takenPaths are those at which something is put, and the folders above them, with one that lies there.
+type takenPaths struct{ at, below map[string]takenPath }
+
+type takenPath struct {
+	path string
+	n    *node
+}
+
+// take adds a path, and returns one that overlaps with it.
+func (t takenPaths) take(name string, n *node) (other takenPath, overlaps bool) {
+	mine := takenPath{name, n}
+	if other, overlaps = t.at[name]; !overlaps {
+		other, overlaps = t.below[name]
+	}
+	t.at[name] = mine
+	for dir := path.Dir(name); dir != "." && dir != "/"; dir = path.Dir(dir) {
+		if above, there := t.at[dir]; there && !overlaps {
+			other, overlaps = above, true
+		}
+		t.below[dir] = mine
+	}
+	return other, overlaps
 }
 
 // overlap: two paths are the same or one lies in the other.

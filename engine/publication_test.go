@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/plugins/manifest"
 )
 
 const publishing = "version: 1\nname: pub\nparams: { n: 1 }\nstages:\n  s: { uses: fake, publish: { tree: shared/tree }, with: { seed: \"${params.n}\" } }\n"
@@ -116,5 +117,63 @@ func TestPublish_IsACopy(t *testing.T) {
 	}
 	if text, err := os.ReadFile(path); err != nil || string(text) != "edited" {
 		t.Errorf("the user's edit became %q, %v", text, err)
+	}
+}
+
+// TestPublish_CutOffAfterTheExchange: what was replaced does not stay beside what replaced it.
+func TestPublish_CutOffAfterTheExchange(t *testing.T) {
+	if exchange("", "") == errors.ErrUnsupported {
+		t.Skip("folders are not exchanged atomically here")
+	}
+	e := fakeEngine(t, publishing, &fakeStage{run: seedTree})
+	if err := runWith(t, e, "1"); err != nil {
+		t.Fatal(err)
+	}
+	old := published(t, e)
+	disk := e.disk
+	e.disk = manifest.Watched(disk, func(_ manifest.Op, path string) error {
+		if filepath.Base(path) == "shared" && published(t, e) != old {
+			return errors.New("cut off")
+		}
+		return nil
+	})
+	if err := runWith(t, e, "2"); err != nil {
+		t.Fatal(err)
+	}
+	left := func() []string {
+		t.Helper()
+		names, err := filepath.Glob(filepath.Join(e.opts.ProjectDir, "shared", ".*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return names
+	}
+	if len(left()) == 0 {
+		t.Fatal("it was not cut off")
+	}
+	e.disk = disk
+	if err := runWith(t, e, "2"); err != nil {
+		t.Fatal(err)
+	}
+	if names := left(); len(names) > 0 {
+		t.Errorf("left %v", names)
+	}
+}
+
+// TestPublish_PathsThatOverlap are found whichever comes first, and in a time that grows with their number.
+func TestPublish_PathsThatOverlap(t *testing.T) {
+	taken := takenPaths{at: map[string]takenPath{}, below: map[string]takenPath{}}
+	for _, c := range []struct{ path, with string }{
+		{"a/b/c", ""}, {"a/d", ""}, {"a/b", "a/b/c"}, {"a/b/c/x", "a/b/c"}, {"a/d", "a/d"}, {"a/bc", ""}, {"e", ""}, {"e/f/g", "e"},
+	} {
+		other, overlaps := taken.take(c.path, nil)
+		if overlaps != (c.with != "") || other.path != c.with && !overlap(other.path, c.path) {
+			t.Errorf("%s overlaps with %q, want %q", c.path, other.path, c.with)
+		}
+	}
+	for i := range 100_000 {
+		if other, overlaps := taken.take(fmt.Sprintf("many/%d/%d", i%300, i), nil); overlaps {
+			t.Fatalf("%d overlaps with %s", i, other.path)
+		}
 	}
 }

@@ -87,8 +87,13 @@ func formsOf(secret string) []string {
 		url.QueryEscape(secret), url.PathEscape(secret),
 		base64.RawStdEncoding.EncodeToString([]byte(secret)), base64.RawURLEncoding.EncodeToString([]byte(secret)),
 	}
-	if text, err := json.Marshal(secret); err == nil {
-		encoded = append(encoded, strings.Trim(string(text), `"`))
+	for _, escapeHTML := range []bool{true, false} { // Go's way, and that of others
+		var text bytes.Buffer
+		e := json.NewEncoder(&text)
+		e.SetEscapeHTML(escapeHTML)
+		if e.Encode(secret) == nil {
+			encoded = append(encoded, strings.TrimSuffix(text.String(), "\"\n")[1:])
+		}
 	}
 	for _, form := range encoded {
 		if !slices.Contains(forms, form) {

@@ -18,6 +18,11 @@ func TestRedact_EncodedForms(t *testing.T) {
 			t.Errorf("%s: %q became %q", name, text, got)
 		}
 	}
+	for _, text := range []string{`p\u003cw0rd\"`, `p<w0rd\"`} { // as Go and as others write JSON
+		if got := Redact("a "+text+" z", []string{`p<w0rd"`}); got != "a *** z" {
+			t.Errorf("%s became %q", text, got)
+		}
+	}
 	if got := Redact("YWI ab", []string{"ab"}); got != "YWI ***" {
 		t.Errorf("a short secret: %q", got)
 	}
