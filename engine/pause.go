@@ -53,7 +53,7 @@ func (s *scheduler) heed(t tryAgain) {
 		s.take(n, -1)
 		return
 	}
-	s.ready.push(readyItem{n.priority, n.index})
+	s.wait(n)
 }
 
 // goOn lets a node that waited make its next try; false when it has yet to begin.

@@ -76,13 +76,13 @@ func TestRetry_FailureOfAnother(t *testing.T) {
 func TestSchedule_InterruptedBetweenTries(t *testing.T) {
 	n := &node{index: 0, instance: "s"}
 	r := &run{nodes: []*node{n}, results: make([]result, 1), stages: make([]state.StageRecord, 1)}
-	s := &scheduler{r: r, between: map[int]chan struct{}{}, instances: map[string]int{}}
+	s := &scheduler{r: r, ready: readyLanes{}, between: map[int]chan struct{}{}, instances: map[string]int{}}
 	r.plan = &Plan{}
 	s.take(n, 1)
 	s.heed(tryAgain{index: 0})
 	s.heed(tryAgain{0, make(chan struct{})})
 	s.failed = "t"
-	if s.dropReady(); s.ready.len() != 1 || r.results[0].outcome != "" {
+	if s.dropReady(); len(s.ready) != 1 || r.results[0].outcome != "" {
 		t.Errorf("the failure of another ends it as %q", r.results[0].outcome)
 	}
 	s.release(0)

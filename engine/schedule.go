@@ -14,7 +14,7 @@ import (
 type scheduler struct {
 	r       *run
 	waiting []int // dependencies that have not ended, by node
-	ready   readyHeap
+	ready   readyLanes
 	free    resources
 	jobs    int
 	running int
@@ -93,7 +93,10 @@ func (r *run) jobs() int {
 }
 
 func newScheduler(r *run) *scheduler {
-	s := &scheduler{r: r, waiting: make([]int, len(r.nodes)), jobs: r.jobs(), instances: map[string]int{}, between: map[int]chan struct{}{}}
+	s := &scheduler{
+		r: r, waiting: make([]int, len(r.nodes)), jobs: r.jobs(), ready: readyLanes{},
+		instances: map[string]int{}, between: map[int]chan struct{}{},
+	}
 	s.free = resources{CPU: runtime.NumCPU(), Memory: freeMemory(), Slots: map[string]int{}}
 	for _, slot := range r.plan.Workflow.Slots {
 		s.free.Slots[slot.Name] = slot.Count
@@ -117,20 +120,23 @@ func newScheduler(r *run) *scheduler {
 
 // next takes the first ready node whose resources are free; nil when there is none.
 func (s *scheduler) next() *node {
-	var passed []readyItem
-	var found *node
-	for found == nil && s.ready.len() > 0 {
-		item := s.ready.pop()
-		if n := s.r.nodes[item.index]; s.fits(n) {
-			found = n
-		} else {
-			passed = append(passed, item)
-		}
+	item, found := s.ready.pop(func(i int) bool { return s.fits(s.r.nodes[i]) })
+	if !found {
+		return nil
 	}
-	for _, item := range passed {
-		s.ready.push(item)
+	return s.r.nodes[item.index]
+}
+
+// wait puts a node among what could start.
+func (s *scheduler) wait(n *node) {
+	d := demand{cpu: n.resources.CPU, gpu: s.gpus(n), memory: n.resources.Memory}
+	if n.atOnce > 0 {
+		d.stage = n.stage
 	}
-	return found
+	for _, name := range sortedKeys(n.resources.Slots) {
+		d.slots += fmt.Sprintf("%s %d,", name, n.resources.Slots[name])
+	}
+	s.ready.push(d, readyItem{n.priority, n.index})
 }
 
 func (s *scheduler) gpus(n *node) int { return n.gpus(s.r.plan.reports[n.instance]) }
@@ -192,19 +198,18 @@ func (r *run) forget(i int) {
 
 // dropReady ends what is ready as cancelled, but for what has begun and what runs whatever happens.
 func (s *scheduler) dropReady() {
-	var keep []readyItem
-	for s.ready.len() > 0 {
-		item := s.ready.pop()
-		_, began := s.between[item.index]
-		switch n := s.r.nodes[item.index]; {
-		case began, n.asksEnds():
-			keep = append(keep, item)
-		case s.r.results[item.index].outcome == "": // else it was interrupted while it waited for its turn
-			s.cancel(item.index)
+	lanes := s.ready
+	s.ready = readyLanes{}
+	for _, lane := range lanes {
+		for _, item := range lane.items {
+			_, began := s.between[item.index]
+			switch n := s.r.nodes[item.index]; {
+			case began, n.asksEnds():
+				s.wait(n)
+			case s.r.results[item.index].outcome == "": // else it was interrupted while it waited for its turn
+				s.cancel(item.index)
+			}
 		}
-	}
-	for _, item := range keep {
-		s.ready.push(item)
 	}
 }
 
@@ -252,7 +257,7 @@ func (s *scheduler) consider(n *node) {
 		s.cancel(n.index)
 	default:
 		s.r.said[n.index] = v.said
-		s.ready.push(readyItem{n.priority, n.index})
+		s.wait(n)
 	}
 }
 
