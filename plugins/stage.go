@@ -99,7 +99,8 @@ type CheckReport struct {
 	Needs    Needs
 	// Facts are what else can change the bytes of the outputs: the backend in use,
 	// the BLAS library, the number of threads, a server's version. They are part of
-	// the fingerprint, and Attempt.Facts hands them to Run.
+	// the fingerprint, and Attempt.Facts hands them to Run. A stage that states any always
+	// states one: work for which there were none is reused without asking again.
 	Facts map[string]string
 }
 

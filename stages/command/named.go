@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -63,9 +64,11 @@ func (c Config) isOutput(p string) bool {
 	return false
 }
 
-// namedFacts are the digests of the named files that are not inputs anyway.
+// namedFacts are the digests of the named files that are not inputs anyway, and the platform. There is
+// always one: the engine does not ask a stage that stated none before it reuses its work, and a file
+// that was not there may be there by now.
 func (c Config) namedFacts(base string) (map[string]string, error) {
-	facts := map[string]string{}
+	facts := map[string]string{"platform": runtime.GOOS + "/" + runtime.GOARCH}
 	for _, p := range c.named(base) {
 		full := filepath.Join(base, filepath.FromSlash(p))
 		if c.isInput(full) {
@@ -84,9 +87,6 @@ func (c Config) namedFacts(base string) (map[string]string, error) {
 		}
 		sum := sha256.Sum256(content)
 		facts[p] = "sha256:" + hex.EncodeToString(sum[:])
-	}
-	if len(facts) == 0 {
-		return nil, nil
 	}
 	return facts, nil
 }
