@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -62,6 +63,7 @@ func (a *app) printDiff(d *engine.DiffView) {
 		t.Row(s.Instance, orDash(s.A), orDash(s.B))
 	}
 	section(t, len(d.Stages))
+	dropOneSided(d)
 	t = console.NewTable("PARAMETER", "A", "B")
 	for _, p := range d.Params {
 		t.Row(p.Field, valueText(p.A), valueText(p.B))
@@ -86,6 +88,28 @@ func (a *app) printDiff(d *engine.DiffView) {
 		t.Row(o.Instance+" "+o.Output, orDash(digestText(o.A)), orDash(digestText(o.B)), note)
 	}
 	section(t, len(d.Artifacts))
+}
+
+// dropOneSided takes out what is there in one run only because its stage did not run in the other:
+// for a person the line of the stage says it all.
+func dropOneSided(d *engine.DiffView) {
+	idle := []string{"", "skipped", "blocked", "pending", "cancelled"}
+	otherwise := map[string]bool{}
+	for _, s := range d.Stages {
+		otherwise[s.Instance] = slices.Contains(idle, s.A) != slices.Contains(idle, s.B)
+	}
+	d.Metrics = slices.DeleteFunc(d.Metrics, func(m engine.MetricDiff) bool {
+		return otherwise[m.Instance] && (m.A == nil || m.B == nil)
+	})
+	d.Artifacts = slices.DeleteFunc(d.Artifacts, func(o engine.ArtifactDiff) bool {
+		return otherwise[o.Instance] && (o.A == "" || o.B == "")
+	})
+	absent := func(v json.RawMessage) bool { return string(v) == "null" }
+	d.Params = slices.DeleteFunc(d.Params, func(p engine.ValueDiff) bool {
+		return (absent(p.A) || absent(p.B)) && slices.ContainsFunc(d.Stages, func(s engine.OutcomeDiff) bool {
+			return otherwise[s.Instance] && strings.HasPrefix(p.Field, s.Instance+".")
+		})
+	})
 }
 
 func orDash(text string) string {
