@@ -38,11 +38,12 @@ type section struct {
 	blocks  []block
 }
 
-// block is a paragraph, a table or a figure: the field that is set.
+// block is a paragraph, a table, a figure or a text as it is: the field that is set.
 type block struct {
 	text   []cell
 	table  *table
 	figure *figure
+	quote  string
 }
 
 type table struct {

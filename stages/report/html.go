@@ -19,7 +19,7 @@ th{font-weight:600;color:#555}
 .s{white-space:nowrap;font-weight:600}
 .passed{color:#00694d}.failed{color:#b3261e;background:#fdecea;padding:0 .3rem}
 .notrun{color:#666;font-style:italic;font-weight:400;border:1px dashed #bbb;padding:0 .3rem}
-figure{margin:1rem 0}figcaption{color:#555}svg{max-width:100%;height:auto}
+pre{white-space:pre-wrap;background:#f6f6f6;padding:.6rem .8rem}figure{margin:1rem 0}figcaption{color:#555}svg{max-width:100%;height:auto}
 details{margin-top:1rem}code{font-size:.85em;color:#555}
 `
 
@@ -67,6 +67,8 @@ func writeBlock(b *strings.Builder, block block, index map[string]Number) {
 		b.WriteString("</tbody></table>\n")
 	case block.figure != nil:
 		fmt.Fprintf(b, "<figure>%s<figcaption>%s</figcaption></figure>\n", block.figure.svg, html.EscapeString(block.figure.caption))
+	case block.quote != "":
+		fmt.Fprintf(b, "<pre>%s</pre>\n", html.EscapeString(block.quote))
 	default:
 		b.WriteString("<p>")
 		for _, c := range block.text {

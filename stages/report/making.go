@@ -93,8 +93,15 @@ func addTraining(d *document, c Config) error {
 		t.row(text("validation loss"), s.number("first_eval_loss", *first, "%.4f"), s.number("last_eval_loss", *last, "%.4f"), s.number("best_eval_loss", best, "%.4f"))
 	}
 	t.row(text("PET (1 = white noise)"), s.number("first_pet", points[0].PET, "%.4f"), s.number("last_pet", end.PET, "%.4f"), text(""))
-	d.add("Training", paragraph(s.number("steps", end.Step, "%.0f"), text(" optimiser steps.")), block{table: t},
-		block{figure: &figure{"loss against step", plot.Lines("loss curve", "step", "nats a token", loss, eval)}})
+	blocks := []block{
+		paragraph(s.number("steps", end.Step, "%.0f"), text(" optimiser steps.")), {table: t},
+		{figure: &figure{"loss against step", plot.Lines("loss curve", "step", "nats a token", loss, eval)}},
+	}
+	sample, err := sampleBlocks(d, c.Sample)
+	if err != nil {
+		return err
+	}
+	d.add("Training", append(blocks, sample...)...)
 	return nil
 }
 

@@ -18,6 +18,9 @@ func (d *document) markdown() string {
 				markdownTable(&b, block.table)
 			case block.figure != nil:
 				fmt.Fprintf(&b, "\n*Figure in report.html: %s.*\n", block.figure.caption)
+			case block.quote != "":
+				// Indented, it may hold whatever marks it likes.
+				b.WriteString("\n    " + strings.ReplaceAll(block.quote, "\n", "\n    ") + "\n")
 			default:
 				b.WriteString("\n" + markdownCells(block.text) + "\n")
 			}

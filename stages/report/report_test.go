@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,7 +16,7 @@ import (
 )
 
 var whole = map[string]any{
-	"title": "a <report>", "stats": "testdata/stats.json", "curve": "testdata/curve.jsonl", "bake": "testdata/bake_report.json",
+	"title": "a <report>", "stats": "testdata/stats.json", "curve": "testdata/curve.jsonl", "sample": "testdata/sample.txt", "bake": "testdata/bake_report.json",
 	"gguf": map[string]string{"gguf-f16": "testdata/gguf_report.json"}, "ollama": "testdata/ollama_report.json",
 	"calibration": "testdata/calibration.json", "metrics": "testdata/metrics.json", "evaluators": map[string]string{"manners": "testdata/evaluator.json"},
 }
@@ -54,6 +55,9 @@ func TestRun_EveryNumberIsTraced(t *testing.T) {
 		b, err := os.ReadFile(filepath.Join("testdata", digests[n.Stage]))
 		if err != nil {
 			t.Fatalf("number %s is of stage %q: %v", n.Name, n.Stage, err)
+		}
+		if n.Output == "sample" {
+			b, _ = os.ReadFile("testdata/sample.txt")
 		}
 		if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != n.SHA256 {
 			t.Errorf("number %s has digest %s", n.Name, n.SHA256)
@@ -94,6 +98,30 @@ func TestRun_NumbersOfFiguresAreTraced(t *testing.T) {
 	}
 	if counts < 20 {
 		t.Errorf("only %d counts were found in the figures", counts)
+	}
+}
+
+// The first row is shown as it is, and its counts are numbers of the report.
+func TestRun_ShowsTheFirstRow(t *testing.T) {
+	page, markdown, numbers := run(t, whole, nil)
+	if !strings.Contains(page, "<pre>&lt;|system|&gt;あなたは審査官です。&lt;|end|&gt;") || !strings.Contains(page, "⟦判定: ALLOW&lt;|end|&gt;⟧</pre>") {
+		t.Error("not on the page")
+	}
+	if !strings.Contains(markdown, "公開された```統計```|を転載します。\n    判定は？<|end|><|assistant|>⟦判定: ALLOW<|end|>⟧\n") {
+		t.Errorf("not in the Markdown\n%s", markdown)
+	}
+	value := map[string]float64{}
+	for _, n := range numbers {
+		value[n.Name] = n.Value
+	}
+	if value["train.sample_tokens"] != 41 || value["train.sample_learnt"] != 6 || value["train.rows_cut"] != 12 {
+		t.Errorf("counts %v", value)
+	}
+	with := maps.Clone(whole)
+	with["sample"] = "testdata/stats.json"
+	raw, _ := json.Marshal(with)
+	if _, err := (Stage{}).Run(t.Context(), &plugins.Attempt{With: raw, OutputDir: t.TempDir()}); plugins.CodeOf(err) != plugins.BadInput {
+		t.Errorf("of another file: %v", err)
 	}
 }
 

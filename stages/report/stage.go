@@ -21,6 +21,7 @@ type Config struct {
 	Title       string            `json:"title" default:"so8t report"`
 	Stats       string            `json:"stats" format:"path" help:"stats of the data stage"`
 	Curve       string            `json:"curve" format:"path" help:"curve of the train stage"`
+	Sample      string            `json:"sample" format:"path" help:"sample of the train stage: the first row as the model sees it"`
 	Bake        string            `json:"bake" format:"path" help:"report of the bake stage"`
 	GGUF        map[string]string `json:"gguf" format:"path" help:"reports of gguf stages, by the name of the stage"`
 	Ollama      string            `json:"ollama" format:"path" help:"report of the ollama stage"`
@@ -32,7 +33,7 @@ type Config struct {
 // Describe says what the stage is.
 func (Stage) Describe() plugins.Description {
 	return plugins.Description{
-		Name: "report", Version: "1", Revision: 3, Kind: plugins.KindStage,
+		Name: "report", Version: "1", Revision: 4, Kind: plugins.KindStage,
 		Help: "Markdown and a self-contained HTML page in which every number names its source",
 		With: plugins.SchemaOf(Config{}),
 		Outputs: []plugins.Output{
