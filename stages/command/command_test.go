@@ -144,6 +144,7 @@ func TestCheck(t *testing.T) {
 	files := map[string]string{"tools/run.sh": "x", "in.txt": "y", "out.txt": "z", "log": "l", "work/here.sh": "h"}
 	for name, c := range map[string]struct{ with, facts, problem string }{
 		"named files":        {with: `{"run":"sh tools/run.sh --x=in.txt nothing >log","outputs":{"o":"out.txt"}}`, facts: "in.txt tools/run.sh"},
+		"named in a list":    {with: `{"run":["sh","tools/run.sh","--x=in.txt"]}`, facts: "in.txt tools/run.sh"},
 		"outputs and inputs": {with: `{"run":["sh","./tools/run.sh","out.txt","PROJECT/in.txt"],"outputs":{"o":"out.txt"},"inputs":{"s":"PROJECT/tools/run.sh"}}`},
 		"relative to cwd":    {with: `{"run":"sh here.sh ../in.txt","cwd":"work"}`, facts: "here.sh"},
 		"no run":             {with: `{"run":""}`, problem: "run is empty"},

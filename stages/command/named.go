@@ -36,15 +36,21 @@ func (c Config) named(base string) []string {
 
 // candidates are the words that may name a file.
 func (c Config) candidates() []string {
+	var out []string
 	text, isText := c.Run.(string)
 	if !isText {
 		words, err := c.words()
 		if err != nil {
 			return nil
 		}
-		return words
+		for _, word := range words {
+			out = append(out, word)
+			if _, value, found := strings.Cut(word, "="); found { // --config=train.yaml
+				out = append(out, value)
+			}
+		}
+		return out
 	}
-	var out []string
 	for i, part := range strings.Split(text, ">") {
 		words := strings.FieldsFunc(part, func(r rune) bool { return strings.ContainsRune(" \t\r\n;|&<()\"'`=", r) })
 		if i > 0 && len(words) > 0 {
