@@ -303,7 +303,7 @@ func TestRun_Frozen_IsKilled(t *testing.T) {
 }
 
 func TestSuspend_IsNotSilence(t *testing.T) {
-	const limit = 600 * time.Millisecond // a loaded machine must not look dead
+	const limit = 3 * time.Second // a loaded machine must not look dead
 	p := launch(t, self("stage"), host.Options{Heartbeat: limit})
 	ready, done, _ := waiting(t, p, "wait")
 	<-ready
