@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"sort"
 
 	"github.com/so8t/so8t/stages/internal/plot"
 )
@@ -246,33 +245,4 @@ func clip(s string, n int) string {
 		return s
 	}
 	return string(r[:n]) + "…"
-}
-
-// addEvaluators shows the metrics of custom evaluators: a JSON object of numbers each.
-func addEvaluators(d *document, c Config) error {
-	if len(c.Evaluators) == 0 {
-		return nil
-	}
-	t := &table{heading: []string{"Evaluator", "Metric", "Value"}}
-	for _, name := range names(c.Evaluators) {
-		if c.Evaluators[name] == "" {
-			t.row(text("%s", name), d.stateOf(name, ""), text(""))
-			continue
-		}
-		var values map[string]float64
-		s, err := d.open(name, "metrics", c.Evaluators[name], &values)
-		if err != nil {
-			return err
-		}
-		var metrics []string
-		for metric := range values {
-			metrics = append(metrics, metric)
-		}
-		sort.Strings(metrics)
-		for _, metric := range metrics {
-			t.row(text("%s", name), text("%s", metric), s.number(metric, values[metric], "%.4g"))
-		}
-	}
-	d.add("Custom evaluators", block{table: t})
-	return nil
 }

@@ -19,6 +19,7 @@ var whole = map[string]any{
 	"title": "a <report>", "stats": "testdata/stats.json", "curve": "testdata/curve.jsonl", "sample": "testdata/sample.txt", "bake": "testdata/bake_report.json",
 	"gguf": map[string]string{"gguf-f16": "testdata/gguf_report.json"}, "ollama": "testdata/ollama_report.json",
 	"calibration": "testdata/calibration.json", "metrics": "testdata/metrics.json", "evaluators": map[string]string{"manners": "testdata/evaluator.json"},
+	"scores": map[string]string{"manners": "testdata/scores.jsonl", "absent": ""},
 }
 
 func run(t *testing.T, with map[string]any, facts map[string]string) (page, markdown string, numbers []Number) {
@@ -56,8 +57,11 @@ func TestRun_EveryNumberIsTraced(t *testing.T) {
 		if err != nil {
 			t.Fatalf("number %s is of stage %q: %v", n.Name, n.Stage, err)
 		}
-		if n.Output == "sample" {
+		switch n.Output {
+		case "sample":
 			b, _ = os.ReadFile("testdata/sample.txt")
+		case "scores":
+			b, _ = os.ReadFile("testdata/scores.jsonl")
 		}
 		if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != n.SHA256 {
 			t.Errorf("number %s has digest %s", n.Name, n.SHA256)
@@ -121,6 +125,26 @@ func TestRun_ShowsTheFirstRow(t *testing.T) {
 	with["sample"] = "testdata/stats.json"
 	raw, _ := json.Marshal(with)
 	if _, err := (Stage{}).Run(t.Context(), &plugins.Attempt{With: raw, OutputDir: t.TempDir()}); plugins.CodeOf(err) != plugins.BadInput {
+		t.Errorf("of another file: %v", err)
+	}
+}
+
+// What an evaluator made of the rows is summed up.
+func TestRun_SumsUpScores(t *testing.T) {
+	_, markdown, _ := run(t, whole, nil)
+	if !strings.Contains(markdown, "| absent | ○ not run |") {
+		t.Error("a stage without scores is not named")
+	}
+	for _, row := range []string{"rows with a score | 3", "score: mean | 0.5833", "score: lowest | 0.25", "score: highest | 1"} {
+		if !strings.Contains(markdown, "| manners | "+row+" |") {
+			t.Errorf("no row %q in\n%s", row, markdown)
+		}
+	}
+	with := maps.Clone(whole)
+	with["scores"] = map[string]string{"manners": "testdata/curve.jsonl"}
+	raw, _ := json.Marshal(with)
+	_, err := (Stage{}).Run(t.Context(), &plugins.Attempt{With: raw, OutputDir: t.TempDir()})
+	if plugins.CodeOf(err) != plugins.BadInput || !strings.Contains(err.Error(), "line 1 is no row with a score") {
 		t.Errorf("of another file: %v", err)
 	}
 }

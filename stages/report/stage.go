@@ -28,6 +28,7 @@ type Config struct {
 	Calibration string            `json:"calibration" format:"path" help:"report of the calibrate stage"`
 	Metrics     string            `json:"metrics" format:"path" help:"metrics of the eval stage"`
 	Evaluators  map[string]string `json:"evaluators" format:"path" help:"metrics of evaluators, by the name of the stage"`
+	Scores      map[string]string `json:"scores" format:"path" help:"scores of evaluators, by the name of the stage"`
 }
 
 // Describe says what the stage is.
