@@ -167,6 +167,8 @@ func (c schemaCheck) typed(v *Value, s *schema, what string) bool {
 	}
 	hint := ""
 	switch {
+	case v.Kind == List && len(v.Items) > 0 && v.Items[0].Kind == Output && strings.HasSuffix(what, "]"):
+		hint = "a reference to a stage with a matrix is a list already: write it without [ ]"
 	case slices.Contains(s.types, "boolean"):
 		hint = boolHint
 	case slices.Contains(s.types, "string"):
