@@ -18,6 +18,20 @@ import (
 // fingerprint of what really ran. That is the old one when the schema says that the fields change
 // no bytes. A resumed run goes on with what the last attempt was tried with.
 
+// again prepares the next try: it takes the lock that the wait let go of, under which the work may have
+// been done meanwhile, and takes up what the stage proposes.
+func (w *work) again(ctx context.Context, proposal map[string]json.RawMessage) error {
+	reason, changes := w.record.Reason, w.record.Changes
+	if err := w.relock(ctx); err != nil || w.entry != nil {
+		return err
+	}
+	w.record.Reason, w.record.Changes = reason, changes
+	if len(proposal) == 0 {
+		return nil
+	}
+	return w.adjust(ctx, proposal)
+}
+
 // adjust takes up a proposal for the next attempt. What does not fit is told, and the next attempt is
 // made as before.
 func (w *work) adjust(ctx context.Context, proposal map[string]json.RawMessage) error {

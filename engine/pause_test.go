@@ -92,3 +92,17 @@ func TestSchedule_InterruptedBetweenTries(t *testing.T) {
 		t.Errorf("%d run, ended as %s", s.running, r.results[0].outcome)
 	}
 }
+
+// TestRetry_TwinOfAnother: a stage that does the same work gets its job, and may do it, while the first waits.
+func TestRetry_TwinOfAnother(t *testing.T) {
+	e, order := tried(t, strings.Replace(waitsBetween, "seed: 2", "seed: 1", 1), func(a *plugins.Attempt) error {
+		if a.Stage == "s" {
+			return plugins.Errorf(plugins.Unavailable, "not yet")
+		}
+		return nil
+	})
+	v := fakeRun(t, e)
+	if got := strings.Join(*order, " "); got != "s1 t1" || v.State != string(state.RunSucceeded) || v.Stages[0].Outcome != string(state.Cached) {
+		t.Errorf("%s; tries %s: %+v", v.State, got, v.Stages)
+	}
+}

@@ -31,10 +31,8 @@ func (r *run) work(ctx context.Context, n *node) (result, error) {
 	}
 	w.lock = lock
 	defer func() { _ = w.lock.GiveUp() }() // the lock dies with the process anyway
-	if w.unusable == nil {
-		if err := w.look(ctx); err != nil {
-			return result{}, err
-		}
+	if err := w.look(ctx); err != nil {
+		return result{}, err
 	}
 	res, err := w.reuseOrTry(ctx)
 	if err == nil && (res.outcome == state.Succeeded || res.outcome == state.Cached) {
@@ -171,6 +169,9 @@ func (r *run) lock(ctx context.Context, w *work) (*state.FingerprintLock, error)
 
 // look reads what is known of the fingerprint, and says why the stage runs.
 func (w *work) look(ctx context.Context) error {
+	if w.unusable != nil { // nothing is known of what there is now
+		return nil
+	}
 	var entry state.CacheEntry
 	var found bool
 	err := w.r.e.store.View(ctx, func(tx *state.Tx) error {
@@ -295,13 +296,14 @@ func (w *work) tries(ctx context.Context) (result, error) {
 		if a.retry == 0 {
 			return w.result(), nil
 		}
+		// Another instance of the same work, or another engine, may have our job meanwhile.
+		if err := w.lock.GiveUp(); err != nil {
+			return result{}, err
+		}
 		if !r.pause(ctx, w.n, a.retry) {
 			return w.interrupted(ctx)
 		}
-		if len(a.proposal) == 0 {
-			continue
-		}
-		if err := w.adjust(ctx, a.proposal); err != nil {
+		if err := w.again(ctx, a.proposal); err != nil {
 			if r.stopping(ctx) {
 				return w.interrupted(ctx)
 			}
