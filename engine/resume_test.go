@@ -180,7 +180,7 @@ func TestResume_ForcedAndRefused(t *testing.T) {
 	}
 	for _, gate := range []string{"accuracy > 0.9", "accuracy > 0.8"} {
 		gated(t, dir, gate, "")
-		if _, err := h.Resume(t.Context(), first.Run, engine.ResumeOptions{}); err != nil {
+		if _, err := h.Resume(t.Context(), first.Run, engine.ResumeOptions{AcceptChanges: true}); err != nil {
 			t.Fatal(err)
 		}
 		if v := h.status(first.Run); (v.State == "succeeded") != (gate == "accuracy > 0.8") {
