@@ -59,10 +59,11 @@ func (p *planner) mayRun(n *node, d decision) bool {
 	return d.action == ActionRun || d.action == ActionSkip && n.when == whenFailure && p.selection.selected(n)
 }
 
-// checkGroup checks nodes with one process. What goes wrong with the process is a problem of each.
+// checkGroup checks nodes, whose variables are the same, with one process. What goes wrong with the process is a problem of each.
 func (p *planner) checkGroup(ctx context.Context, nodes []*node, decisions []decision) []plugins.CheckReport {
 	reports := make([]plugins.CheckReport, len(nodes))
-	plugin, err := p.startCheck(ctx, nodes[0])
+	secrets, missing := p.e.secretValues(nodes[0])
+	plugin, err := p.e.start(ctx, nodes[0].plugin.with(nodes[0].environment(secrets)), nodes[0].hostOptions(secrets))
 	if err == nil {
 		defer plugin.Close()
 	}
@@ -73,17 +74,11 @@ func (p *planner) checkGroup(ctx context.Context, nodes []*node, decisions []dec
 		if err != nil {
 			reports[i] = plugins.CheckReport{Problems: []plugins.Problem{{Code: plugins.CodeOf(err), Message: err.Error()}}}
 		}
+		if missing != nil {
+			reports[i].Problems = append(reports[i].Problems, plugins.Problem{Code: plugins.CodeOf(missing), Message: missing.Error()})
+		}
 	}
 	return reports
-}
-
-// startCheck starts the plugin of nodes whose variables are those of n.
-func (p *planner) startCheck(ctx context.Context, n *node) (process, error) {
-	secrets, err := p.e.secretValues(n)
-	if err != nil {
-		return nil, err
-	}
-	return p.e.start(ctx, n.plugin.with(n.environment(secrets)), n.hostOptions(secrets))
 }
 
 func (p *planner) checkOne(ctx context.Context, plugin process, n *node, decisions []decision) (plugins.CheckReport, error) {

@@ -38,20 +38,22 @@ func secretsIn(v *workflow.Value, names []string) []string {
 	return names
 }
 
-// secretValues reads the secrets of n from the engine's environment.
+// secretValues reads the secrets of n from the engine's environment. With the error for one that is
+// not there come the others, and "" for it: enough for a Check, whose facts do not hang on secrets.
 func (e *Engine) secretValues(n *node) (map[string]string, error) {
 	if len(n.secrets) == 0 {
 		return nil, nil
 	}
 	values := map[string]string{}
+	var missing error
 	for _, name := range n.secrets {
 		v := e.opts.Getenv(name)
-		if v == "" {
-			return nil, plugins.Errorf(plugins.Unavailable, "secret %s: the environment has no variable of that name", name)
+		if v == "" && missing == nil {
+			missing = plugins.Errorf(plugins.Unavailable, "secret %s: the environment has no variable of that name", name)
 		}
 		values[name] = v
 	}
-	return values, nil
+	return values, missing
 }
 
 // knownSecrets are the values of declared secrets, as far as the environment has them.
