@@ -152,7 +152,7 @@ func TestRun_BrokenPlugin_FailsSayingWhy(t *testing.T) {
 			c := host.Command{Path: os.Args[0], Env: map[string]string{broken.RoleKey: f.Name}}
 			var opts []plugintest.Option
 			if f.Name == "hangs" {
-				opts = append(opts, plugintest.CallTimeout(5 * time.Second))
+				opts = append(opts, plugintest.CallTimeout(5*time.Second))
 			}
 			results := plugintest.Run(t.Context(), c, t.TempDir(), opts...)
 			for _, r := range results {
