@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"sync"
 )
 
 // A value is: one byte version of the encoding, JSON, four bytes CRC32C (big-endian)
@@ -17,16 +18,17 @@ const (
 	crcSize      = 4
 )
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// Its table is made when it is first used: every process of a stage links this package.
+var castagnoli = sync.OnceValue(func() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) })
 
 var errCodec = errors.New("value does not match its checksum")
 
 func valueCRC(bucket, key, body []byte) uint32 {
-	crc := crc32.Update(0, castagnoli, bucket)
-	crc = crc32.Update(crc, castagnoli, []byte{0})
-	crc = crc32.Update(crc, castagnoli, key)
-	crc = crc32.Update(crc, castagnoli, []byte{0})
-	return crc32.Update(crc, castagnoli, body)
+	crc := crc32.Update(0, castagnoli(), bucket)
+	crc = crc32.Update(crc, castagnoli(), []byte{0})
+	crc = crc32.Update(crc, castagnoli(), key)
+	crc = crc32.Update(crc, castagnoli(), []byte{0})
+	return crc32.Update(crc, castagnoli(), body)
 }
 
 // marshal is json.Marshal but for < > and &, which it leaves as they are: a raw value in a record

@@ -63,7 +63,7 @@ func encodeLine(l journalLine) ([]byte, error) {
 	}
 	rest := append([]byte(crcClose), doc[1:]...)
 	var sum [4]byte
-	crc := crc32.Checksum(rest, castagnoli)
+	crc := crc32.Checksum(rest, castagnoli())
 	sum[0], sum[1], sum[2], sum[3] = byte(crc>>24), byte(crc>>16), byte(crc>>8), byte(crc)
 	line := append([]byte(crcOpen), hex.EncodeToString(sum[:])...)
 	line = append(line, rest...)
@@ -84,7 +84,7 @@ func decodeLine(b []byte) (journalLine, error) {
 	}
 	rest := b[len(crcOpen)+8:]
 	crc := uint32(sum[0])<<24 | uint32(sum[1])<<16 | uint32(sum[2])<<8 | uint32(sum[3])
-	if crc32.Checksum(rest, castagnoli) != crc || !bytes.HasPrefix(rest, []byte(crcClose)) {
+	if crc32.Checksum(rest, castagnoli()) != crc || !bytes.HasPrefix(rest, []byte(crcClose)) {
 		return l, errLine
 	}
 	doc := append([]byte{'{'}, rest[len(crcClose):]...)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -156,7 +155,7 @@ func (r *conditionReader) problem(offset int, code, hint, format string, args ..
 	r.d.report.add(r.n.at(offset), code, hint, format, args...)
 }
 
-var unexpectedToken = regexp.MustCompile(`^unexpected token \w+(?:\("(.*)"\))?$`)
+var unexpectedToken = lazily(`^unexpected token \w+(?:\("(.*)"\))?$`)
 
 func (r *conditionReader) syntax(err error) {
 	message, offset := err.Error(), 0
@@ -165,7 +164,7 @@ func (r *conditionReader) syntax(err error) {
 		message, offset = at.Message, at.From
 	}
 	hint := ""
-	switch m := unexpectedToken.FindStringSubmatch(message); {
+	switch m := unexpectedToken().FindStringSubmatch(message); {
 	case strings.TrimSpace(r.c.Text) == "":
 		message = "nothing is written"
 	case message == "unexpected token EOF":

@@ -106,7 +106,7 @@ func (r *reader) cycle(files []string, at Pos) {
 
 // insideRoot gives to, as seen from dir, as a path relative to the project directory.
 func insideRoot(dir, to string) (string, bool) {
-	if path.IsAbs(to) || drive.MatchString(to) || strings.Contains(to, `\`) {
+	if path.IsAbs(to) || drive().MatchString(to) || strings.Contains(to, `\`) {
 		return "", false
 	}
 	name := path.Join(dir, to)

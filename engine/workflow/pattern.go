@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"sync"
 )
 
 // A counted repeat makes a short pattern a large program, of 40 bytes an instruction, so what the
@@ -59,4 +60,10 @@ func instructions(re *syntax.Regexp) int {
 		n *= max(re.Min, re.Max, 1)
 	}
 	return n
+}
+
+// lazily compiles an expression of ours when it is first used: every process of a stage is this
+// program, and most never read a workflow.
+func lazily(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

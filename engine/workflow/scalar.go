@@ -2,19 +2,18 @@ package workflow
 
 import (
 	"math"
-	"regexp"
 	"strconv"
 )
 
 // Plain scalars by the YAML 1.2 core schema. goccy/go-yaml resolves by other rules (010 is 8,
 // 1e3 is text, 1_000 a number), so this looks at the source text itself.
 var (
-	decimalInt  = regexp.MustCompile(`^[-+]?[0-9]+$`)
-	octalInt    = regexp.MustCompile(`^0o[0-7]+$`)
-	hexInt      = regexp.MustCompile(`^0x[0-9a-fA-F]+$`)
-	coreFloat   = regexp.MustCompile(`^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`)
-	notFinite   = regexp.MustCompile(`^([-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$`)
-	leadingZero = regexp.MustCompile(`^[-+]?0[0-9]+$`)
+	decimalInt  = lazily(`^[-+]?[0-9]+$`)
+	octalInt    = lazily(`^0o[0-7]+$`)
+	hexInt      = lazily(`^0x[0-9a-fA-F]+$`)
+	coreFloat   = lazily(`^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`)
+	notFinite   = lazily(`^([-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$`)
+	leadingZero = lazily(`^[-+]?0[0-9]+$`)
 )
 
 // resolved is what a plain scalar means. code is empty, or the class of the problem it has.
@@ -43,21 +42,21 @@ func resolvePlain(text string) resolved {
 
 func resolveNumber(text string) resolved {
 	switch {
-	case leadingZero.MatchString(text):
+	case leadingZero().MatchString(text):
 		return resolved{kind: Int, code: CodeAmbiguousNumber}
-	case decimalInt.MatchString(text):
+	case decimalInt().MatchString(text):
 		return resolveInt(text, 10)
-	case octalInt.MatchString(text):
+	case octalInt().MatchString(text):
 		return resolveInt(text[2:], 8)
-	case hexInt.MatchString(text):
+	case hexInt().MatchString(text):
 		return resolveInt(text[2:], 16)
-	case coreFloat.MatchString(text):
+	case coreFloat().MatchString(text):
 		f, err := strconv.ParseFloat(text, 64)
 		if err != nil || math.IsInf(f, 0) {
 			return resolved{kind: Float, code: CodeOutOfRange}
 		}
 		return resolved{kind: Float, f: f}
-	case notFinite.MatchString(text):
+	case notFinite().MatchString(text):
 		return resolved{kind: Float, code: CodeOutOfRange}
 	}
 	return resolved{kind: Text}

@@ -5,7 +5,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"golang.org/x/text/unicode/norm"
@@ -312,7 +311,7 @@ func (d *document) readSettings(s *Stage, n *Node, sc scope) {
 // maxPriority is the highest priority, and its negative the lowest.
 const maxPriority = 100
 
-var drive = regexp.MustCompile(`^[A-Za-z]:`)
+var drive = lazily(`^[A-Za-z]:`)
 
 func (d *document) readPublish(s *Stage, n *node) []Publication {
 	if !d.mapping(n, "publish") {

@@ -3,7 +3,6 @@ package workflow
 import (
 	"errors"
 	"math"
-	"regexp"
 	"strconv"
 	"time"
 )
@@ -13,9 +12,9 @@ var (
 	errMalform  = errors.New("not of the form number and unit")
 	errTooLarge = errors.New("too large")
 
-	bareNumber   = regexp.MustCompile(`^[-+]?[0-9.]+$`)
-	durationForm = regexp.MustCompile(`^([0-9]+(\.[0-9]*)?|\.[0-9]+)(ms|s|m|h|d)`)
-	sizeForm     = regexp.MustCompile(`^([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(B|[kKMGT]B|[KMGT]iB)$`)
+	bareNumber   = lazily(`^[-+]?[0-9.]+$`)
+	durationForm = lazily(`^([0-9]+(\.[0-9]*)?|\.[0-9]+)(ms|s|m|h|d)`)
+	sizeForm     = lazily(`^([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(B|[kKMGT]B|[KMGT]iB)$`)
 
 	durationUnits = map[string]time.Duration{
 		"ms": time.Millisecond, "s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour,
@@ -28,7 +27,7 @@ var (
 
 // ParseDuration reads one or more of number and unit (ms s m h d) without spaces: 1h30m, 0.5h.
 func ParseDuration(text string) (time.Duration, error) {
-	if bareNumber.MatchString(text) {
+	if bareNumber().MatchString(text) {
 		return 0, errNoUnit
 	}
 	if text == "" {
@@ -36,7 +35,7 @@ func ParseDuration(text string) (time.Duration, error) {
 	}
 	total := 0.0
 	for rest := text; rest != ""; {
-		m := durationForm.FindStringSubmatch(rest)
+		m := durationForm().FindStringSubmatch(rest)
 		if m == nil {
 			return 0, errMalform
 		}
@@ -55,10 +54,10 @@ func ParseDuration(text string) (time.Duration, error) {
 
 // ParseSize reads number and unit (B kB MB GB TB of 1000, KiB MiB GiB TiB of 1024) as bytes.
 func ParseSize(text string) (int64, error) {
-	if bareNumber.MatchString(text) {
+	if bareNumber().MatchString(text) {
 		return 0, errNoUnit
 	}
-	m := sizeForm.FindStringSubmatch(text)
+	m := sizeForm().FindStringSubmatch(text)
 	if m == nil {
 		return 0, errMalform
 	}

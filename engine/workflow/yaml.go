@@ -3,7 +3,6 @@ package workflow
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -132,11 +131,11 @@ func (c *converter) reportSyntax(err error) {
 	c.report.add(at, CodeYAMLSyntax, expressionHint(src.line(at.Line)), "YAML: %s", message)
 }
 
-var needsQuotes = regexp.MustCompile(`\bwhen: *(!|"[^"]*" |'[^']*' )|\bgates: *\[ *!`)
+var needsQuotes = lazily(`\bwhen: *(!|"[^"]*" |'[^']*' )|\bgates: *\[ *!`)
 
 // expressionHint is for a condition that YAML takes for something else.
 func expressionHint(line string) string {
-	if needsQuotes.MatchString(line) {
+	if needsQuotes().MatchString(line) {
 		return "an expression that starts with ! or a quote is quoted as a whole"
 	}
 	return ""

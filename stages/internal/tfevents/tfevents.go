@@ -11,6 +11,7 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
+	"sync"
 )
 
 // Scalar is one value of a chart.
@@ -65,11 +66,12 @@ func writeRecord(w io.Writer, data []byte) error {
 	return err
 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// Its table is made when it is first used: every process of a stage links this package.
+var castagnoli = sync.OnceValue(func() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) })
 
 // checksum is CRC-32C, turned and shifted by a constant so that the checksum of data that
 // holds checksums stays useful.
 func checksum(b []byte) uint32 {
-	c := crc32.Checksum(b, castagnoli)
+	c := crc32.Checksum(b, castagnoli())
 	return (c>>15 | c<<17) + 0xa282ead8
 }
