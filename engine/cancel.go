@@ -72,12 +72,7 @@ func (e *Engine) toCancel(ctx context.Context, name string) (string, error) {
 	if name != "" && name != "latest" {
 		return e.FindRun(ctx, name)
 	}
-	var runs []state.Run
-	err := e.store.View(ctx, func(tx *state.Tx) error {
-		var err error
-		runs, err = tx.Runs()
-		return err
-	})
+	runs, err := e.runs(ctx)
 	if err != nil {
 		return "", err
 	}

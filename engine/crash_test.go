@@ -256,5 +256,8 @@ func TestRun_KilledBetweenManifestAndCommit_IsAdopted(t *testing.T) {
 	if err != nil || len(runs.Runs) != 2 || runs.Runs[1].State != "interrupted" || runs.Runs[1].Stages["succeeded"] != 2 {
 		t.Errorf("runs %+v, error %v", runs, err)
 	}
+	if left, err := os.ReadDir(filepath.Join(dir, ".so8t", "locks")); err != nil || len(left) > 0 {
+		t.Errorf("lock files of the killed run: %v, error %v", left, err)
+	}
 	checkClean(t, dir)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/so8t/so8t/engine/workflow"
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/plugins/host"
+	"github.com/so8t/so8t/state"
 )
 
 // Describe says what a plugin is, by the name of a built-in stage or by ./path.
@@ -83,3 +84,14 @@ func FreeDisk(dir string) int64 { return freeDisk(dir) }
 
 // FreeMemory is what could be taken without swapping.
 func FreeMemory() int64 { return freeMemory() }
+
+// runs are the records of all runs, newest first.
+func (e *Engine) runs(ctx context.Context) ([]state.Run, error) {
+	var runs []state.Run
+	err := e.store.View(ctx, func(tx *state.Tx) error {
+		var err error
+		runs, err = tx.Runs()
+		return err
+	})
+	return runs, err
+}

@@ -47,27 +47,21 @@ func (e *Engine) recoverDead(ctx context.Context) error {
 
 // deadRuns are recorded as running, but nobody holds them.
 func (e *Engine) deadRuns(ctx context.Context) ([]string, error) {
-	var running []string
-	err := e.store.View(ctx, func(tx *state.Tx) error {
-		runs, err := tx.Runs()
-		for _, r := range runs {
-			if r.State == state.RunRunning {
-				running = append(running, r.ID)
-			}
-		}
-		return err
-	})
+	runs, err := e.runs(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var dead []string
-	for _, run := range running {
-		_, alive, err := state.Query(e.store.Dir(), run)
+	for _, r := range runs {
+		if r.State != state.RunRunning {
+			continue
+		}
+		_, alive, err := state.Query(e.store.Dir(), r.ID)
 		if err != nil {
 			return nil, err
 		}
 		if !alive {
-			dead = append(dead, run)
+			dead = append(dead, r.ID)
 		}
 	}
 	return dead, nil
@@ -75,13 +69,13 @@ func (e *Engine) deadRuns(ctx context.Context) ([]string, error) {
 
 // recoverRun takes over a run whose lock is held, in a new epoch, and leaves it in state to.
 func (e *Engine) recoverRun(ctx context.Context, id string, to state.RunState) (state.Run, error) {
-	var attempts, ended []state.Attempt
+	var attempts, ended, all []state.Attempt
 	err := e.store.View(ctx, func(tx *state.Tx) error {
 		before, err := tx.Run(id)
 		if err != nil {
 			return err
 		}
-		all, err := tx.RunAttempts(id)
+		all, err = tx.RunAttempts(id)
 		for _, a := range all {
 			switch {
 			case a.Outcome == state.Running:
@@ -121,6 +115,9 @@ func (e *Engine) recoverRun(ctx context.Context, id string, to state.RunState) (
 		}
 		return nil
 	})
+	for _, a := range all { // who was killed could not; what stays does no harm
+		_ = state.RemoveLock(e.store.Dir(), a.Fingerprint)
+	}
 	return run, err
 }
 

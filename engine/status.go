@@ -144,12 +144,7 @@ type RunsFilter struct {
 
 // Runs lists runs, newest first.
 func (e *Engine) Runs(ctx context.Context, filter RunsFilter) (*RunsView, error) {
-	var runs []state.Run
-	err := e.store.View(ctx, func(tx *state.Tx) error {
-		var err error
-		runs, err = tx.Runs()
-		return err
-	})
+	runs, err := e.runs(ctx)
 	if err != nil {
 		return nil, err
 	}
