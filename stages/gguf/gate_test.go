@@ -155,3 +155,14 @@ func TestCheck_OverridesAndPairs(t *testing.T) {
 		t.Errorf("an adapter that is still to be trained: %+v, %v", report.Problems, err)
 	}
 }
+
+// TestCheck_HeldOutPending_StatesTheBackend: the gate's figures depend on it, and the engine does
+// not ask again when the text is there.
+func TestCheck_HeldOutPending_StatesTheBackend(t *testing.T) {
+	report, err := Stage{}.Check(t.Context(), plugins.CheckRequest{
+		With: []byte(`{}`), Pending: []string{"model", "base", "adapter", "heldout"},
+	})
+	if err != nil || len(report.Problems) > 0 || report.Facts["backend"] == "" {
+		t.Errorf("report %+v, error %v", report, err)
+	}
+}

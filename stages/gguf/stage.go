@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/compute"
@@ -57,7 +58,8 @@ func (Stage) Check(_ context.Context, req plugins.CheckRequest) (plugins.CheckRe
 		report.Problems = append(report.Problems, *p)
 		return report, nil
 	}
-	if c.HeldOut != "" {
+	// Also when the text is still to be made: what is stated now is not asked for again.
+	if c.HeldOut != "" || slices.Contains(req.Pending, "heldout") {
 		compute.Check(&report, c.Backend, c.Threads)
 	}
 	if c.Model == "" {
