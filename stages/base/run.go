@@ -8,6 +8,7 @@ import (
 
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/backend"
+	"github.com/so8t/so8t/stages/internal/chat"
 	"github.com/so8t/so8t/stages/internal/compute"
 	"github.com/so8t/so8t/stages/internal/loop"
 	"github.com/so8t/so8t/stages/internal/phi3"
@@ -85,7 +86,7 @@ func pretrain(ctx context.Context, a *plugins.Attempt, c Config, dir string) (pl
 		err = trained.WriteFolder(dir, "float32")
 	}
 	if err == nil {
-		err = writeTokenizer(dir, text.tokenizerFile, text.tokenizer, text.vocabulary, c.Positions)
+		err = chat.WriteFolder(dir, text.tokenizerFile, text.tokenizer, c.Positions)
 	}
 	if err != nil {
 		return plugins.Result{}, err

@@ -156,8 +156,8 @@ func (c *Config) ropeProblems() (out []string) {
 	return out
 }
 
-// initStd is the standard deviation of a fresh tensor.
-func (c *Config) initStd(t Tensor) float64 {
+// InitStd is the standard deviation of a fresh tensor.
+func (c *Config) InitStd(t Tensor) float64 {
 	if t.Role == RoleLinear && (t.Name == moduleName(t.Layer, O) || t.Name == moduleName(t.Layer, Down)) {
 		return c.InitRange / math.Sqrt(float64(2*c.Layers))
 	}

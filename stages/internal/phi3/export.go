@@ -80,7 +80,7 @@ func NewWeights(c *Config, seed uint64) (*Weights, error) {
 	s := hostSource{}
 	for _, t := range c.Tensors() {
 		v := make([]float32, t.Len())
-		rng, std := rand.New(rand.NewPCG(seed, nameHash(t.Name))), c.initStd(t)
+		rng, std := rand.New(rand.NewPCG(seed, nameHash(t.Name))), c.InitStd(t)
 		for i := range v {
 			if t.Role == RoleNorm {
 				v[i] = 1

@@ -38,11 +38,21 @@ type writtenModel struct {
 func encodeFile(tokens []string, merges []pair, added []string) ([]byte, error) {
 	pairs := make([][2]string, len(merges))
 	for i, m := range merges {
-		pairs[i] = [2]string{spell(tokens[m.left]), spell(tokens[m.right])}
+		pairs[i] = [2]string{tokens[m.left], tokens[m.right]}
 	}
 	control := make([]AddedToken, len(added))
 	for i, content := range added {
 		control[i] = AddedToken{ID: int32(len(tokens) + i), Content: content, Special: true}
+	}
+	return EncodeFile(tokens, pairs, control)
+}
+
+// EncodeFile writes a tokenizer.json with o200k's pattern of tokens and merges that are byte
+// strings, tokens in the order of their ids and merges in the order of their rank.
+func EncodeFile(tokens []string, merges [][2]string, control []AddedToken) ([]byte, error) {
+	pairs := make([][2]string, len(merges))
+	for i, m := range merges {
+		pairs[i] = [2]string{spell(m[0]), spell(m[1])}
 	}
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
