@@ -218,10 +218,14 @@ func (a *attempt) supervise(ctx context.Context, p process) (plugins.Result, err
 		defer close(watched)
 		a.watch(ctx, running, p, over)
 	}()
+	timeline, err := a.r.timeline(ctx, a.n)
+	if err != nil {
+		a.warn(fmt.Sprintf("the timeline of what ran before: %v", err))
+	}
 	res, err := p.Run(running, &plugins.Attempt{
 		Stage: a.n.stage, Run: a.r.id, Number: a.number, With: a.with, Facts: a.facts, Secrets: a.secrets,
 		ProjectDir: a.r.e.opts.ProjectDir, OutputDir: a.folder.out(), ScratchDir: a.folder.scratch(),
-		CheckpointDir: a.folder.checkpoints(), Resume: a.resume,
+		CheckpointDir: a.folder.checkpoints(), Resume: a.resume, Timeline: timeline,
 	}, func(e plugins.Event) { a.on(ctx, e) })
 	close(over)
 	<-watched

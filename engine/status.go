@@ -218,7 +218,7 @@ func (e *Engine) Artifacts(ctx context.Context, id string) (*ArtifactsView, erro
 		for _, name := range sortedKeys(s.Outputs) {
 			o := s.Outputs[name]
 			view.Artifacts = append(view.Artifacts, ArtifactView{Instance: s.Instance, Output: name, Path: o.Path,
-				SHA256: o.SHA256, Bytes: o.Bytes, MediaType: o.MediaType})
+				SHA256: o.SHA256, Bytes: o.Bytes, MediaType: o.MediaType, Volatile: o.Volatile})
 		}
 	}
 	return view, nil

@@ -112,6 +112,7 @@ type ArtifactView struct {
 	SHA256    string `json:"sha256"`
 	Bytes     int64  `json:"bytes"`
 	MediaType string `json:"media_type"`
+	Volatile  bool   `json:"volatile,omitempty"`
 }
 
 // MetricsView holds final values and series by instance: `metrics --format json`.

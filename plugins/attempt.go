@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 )
 
 // Attempt is one try of one stage: what Run gets, and the way it reports back.
@@ -24,6 +25,10 @@ type Attempt struct {
 	CheckpointDir string // where SaveCheckpoint publishes
 	// Resume is the checkpoint to continue from, or nil.
 	Resume *Checkpoint
+
+	// Timeline is what the stages that this one depends on took, of a stage that asks for it. It differs
+	// every time and is no part of the fingerprint: only volatile outputs may hold it.
+	Timeline []Span
 
 	// Stop is closed when the stage should checkpoint and return.
 	Stop <-chan struct{}
@@ -53,6 +58,20 @@ type Checkpoint struct {
 	Run  string // where it was made
 	// Attempt that made it.
 	Attempt int
+}
+
+// Span is one attempt of a stage that has ended, or a stage that ended without one. What is not known
+// is zero.
+type Span struct {
+	Instance string
+	Outcome  string
+	Attempt  int    // 0: it made none
+	Run      string // whose attempt it is, of a stage whose outputs are reused; else ""
+
+	Started, Ended time.Time
+	CPU            time.Duration
+	PeakRSS        int64 // bytes
+	Read, Written  int64 // bytes
 }
 
 // Event is one thing a stage reports: Progress, Metric, LogLine, Saved, Warning.

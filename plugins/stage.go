@@ -56,6 +56,8 @@ type Description struct {
 	Outputs     []Output
 	Metrics     []MetricSpec
 	Checkpoints bool
+	// Timeline asks for Attempt.Timeline.
+	Timeline bool
 	// BuildID tells two builds of one binary apart; set by the sdk.
 	BuildID string
 }

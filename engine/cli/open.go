@@ -36,7 +36,7 @@ func (a *app) openReport(ctx context.Context, e *engine.Engine, run string) erro
 	}
 	page := ""
 	for _, o := range view.Artifacts {
-		if o.MediaType == "text/html" {
+		if o.MediaType == "text/html" && !o.Volatile { // what differs every time is beside the report
 			page = o.Path // a later stage knows more
 		}
 	}

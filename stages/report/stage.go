@@ -34,15 +34,17 @@ type Config struct {
 // Describe says what the stage is.
 func (Stage) Describe() plugins.Description {
 	return plugins.Description{
-		Name: "report", Version: "1", Revision: 4, Kind: plugins.KindStage,
+		Name: "report", Version: "1", Revision: 5, Kind: plugins.KindStage,
 		Help: "Markdown and a self-contained HTML page in which every number names its source",
 		With: plugins.SchemaOf(Config{}),
 		Outputs: []plugins.Output{
 			{Name: "html", Path: "report.html", MediaType: "text/html"},
 			{Name: "markdown", Path: "report.md", MediaType: "text/markdown"},
 			{Name: "json", Path: "report.json", MediaType: "application/json", Help: "every number with its artifact and digest"},
+			{Name: "timeline", Path: timelineFile, MediaType: "text/html", Volatile: true, Help: "when each stage ran and what it took"},
 		},
-		Metrics: []plugins.MetricSpec{{Name: "numbers", Help: "numbers in the report"}},
+		Timeline: true,
+		Metrics:  []plugins.MetricSpec{{Name: "numbers", Help: "numbers in the report"}},
 	}
 }
 
@@ -64,7 +66,7 @@ func (Stage) Run(_ context.Context, a *plugins.Attempt) (plugins.Result, error) 
 	}
 	d := &document{title: c.Title, facts: a.Facts}
 	for _, add := range []func(*document, Config) error{
-		addVerdict, addStages, addData, addTraining, addBake, addGGUF, addOllama, addCalibration, addEvaluation, addEvaluators,
+		addVerdict, addStages, addData, addTraining, addBake, addGGUF, addOllama, addCalibration, addEvaluation, addEvaluators, addTimeline,
 	} {
 		if err := add(d, c); err != nil {
 			return plugins.Result{}, plugins.Errorf(plugins.BadInput, "%w", err)
@@ -78,7 +80,9 @@ func (Stage) Run(_ context.Context, a *plugins.Attempt) (plugins.Result, error) 
 	if err != nil {
 		return plugins.Result{}, err
 	}
-	for name, text := range map[string]string{"report.html": page, "report.md": d.markdown()} {
+	for name, text := range map[string]string{
+		"report.html": page, "report.md": d.markdown(), timelineFile: timelinePage(c.Title, a.Timeline),
+	} {
 		if err := os.WriteFile(filepath.Join(a.OutputDir, name), []byte(text), 0o644); err != nil {
 			return plugins.Result{}, fmt.Errorf("writing %q: %w", name, err)
 		}

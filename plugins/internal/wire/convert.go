@@ -12,7 +12,7 @@ import (
 func descriptionToProto(d plugins.Description) *pb.DescribeReply {
 	r := &pb.DescribeReply{
 		Name: d.Name, Version: d.Version, Kind: string(d.Kind), Revision: int64(d.Revision), Help: text(d.Help),
-		With: d.With, Checkpoints: d.Checkpoints, BuildId: d.BuildID,
+		With: d.With, Checkpoints: d.Checkpoints, BuildId: d.BuildID, Timeline: d.Timeline,
 	}
 	for _, o := range d.Outputs {
 		r.Outputs = append(r.Outputs, &pb.Output{
@@ -28,7 +28,7 @@ func descriptionToProto(d plugins.Description) *pb.DescribeReply {
 func descriptionFromProto(r *pb.DescribeReply) plugins.Description {
 	d := plugins.Description{
 		Name: r.GetName(), Version: r.GetVersion(), Kind: plugins.Kind(r.GetKind()), Revision: int(r.GetRevision()),
-		Help: r.GetHelp(), With: r.GetWith(), Checkpoints: r.GetCheckpoints(), BuildID: r.GetBuildId(),
+		Help: r.GetHelp(), With: r.GetWith(), Checkpoints: r.GetCheckpoints(), BuildID: r.GetBuildId(), Timeline: r.GetTimeline(),
 	}
 	for _, o := range r.GetOutputs() {
 		d.Outputs = append(d.Outputs, plugins.Output{
@@ -79,7 +79,7 @@ func attemptToProto(a *plugins.Attempt) *pb.RunRequest {
 	return &pb.RunRequest{
 		Stage: a.Stage, Run: a.Run, Attempt: int64(a.Number), With: a.With, Facts: a.Facts, Secrets: a.Secrets,
 		ProjectDir: a.ProjectDir, OutputDir: a.OutputDir, ScratchDir: a.ScratchDir, CheckpointDir: a.CheckpointDir,
-		Resume: checkpointToProto(a.Resume),
+		Resume: checkpointToProto(a.Resume), Timeline: timelineToProto(a.Timeline),
 	}
 }
 
@@ -88,6 +88,7 @@ func attemptFromProto(r *pb.RunRequest) *plugins.Attempt {
 		Stage: r.GetStage(), Run: r.GetRun(), Number: int(r.GetAttempt()), With: r.GetWith(), Facts: r.GetFacts(),
 		Secrets: r.GetSecrets(), ProjectDir: r.GetProjectDir(), OutputDir: r.GetOutputDir(),
 		ScratchDir: r.GetScratchDir(), CheckpointDir: r.GetCheckpointDir(), Resume: checkpointFromProto(r.GetResume()),
+		Timeline: timelineFromProto(r.GetTimeline()),
 	}
 }
 

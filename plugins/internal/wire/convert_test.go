@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -17,6 +18,10 @@ import (
 // fill sets every exported field of v, so that a field which a conversion forgets shows.
 func fill(v reflect.Value, n *int) {
 	*n++
+	if at, is := v.Addr().Interface().(*time.Time); is {
+		*at = time.Unix(0, int64(*n)).UTC()
+		return
+	}
 	switch v.Kind() {
 	case reflect.String:
 		v.SetString(fmt.Sprintf("text %d 日本", *n))

@@ -92,6 +92,7 @@ type DescribeReply struct {
 	Metrics       []*MetricSpec          `protobuf:"bytes,8,rep,name=metrics,proto3" json:"metrics,omitempty"`
 	Checkpoints   bool                   `protobuf:"varint,9,opt,name=checkpoints,proto3" json:"checkpoints,omitempty"`
 	BuildId       string                 `protobuf:"bytes,10,opt,name=build_id,json=buildId,proto3" json:"build_id,omitempty"`
+	Timeline      bool                   `protobuf:"varint,11,opt,name=timeline,proto3" json:"timeline,omitempty"` // Run gets the timeline of the stages before it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -194,6 +195,13 @@ func (x *DescribeReply) GetBuildId() string {
 		return x.BuildId
 	}
 	return ""
+}
+
+func (x *DescribeReply) GetTimeline() bool {
+	if x != nil {
+		return x.Timeline
+	}
+	return false
 }
 
 // Output is a file or folder that Run leaves below output_dir.
@@ -612,7 +620,10 @@ type RunRequest struct {
 	Resume        *Checkpoint            `protobuf:"bytes,11,opt,name=resume,proto3" json:"resume,omitempty"`
 	// Send an event, a Heartbeat when there is no other, at least this often (milliseconds).
 	// A plugin that never sends a Heartbeat is asked by health checks instead.
-	HeartbeatMs   int64 `protobuf:"varint,12,opt,name=heartbeat_ms,json=heartbeatMs,proto3" json:"heartbeat_ms,omitempty"`
+	HeartbeatMs int64 `protobuf:"varint,12,opt,name=heartbeat_ms,json=heartbeatMs,proto3" json:"heartbeat_ms,omitempty"`
+	// What the attempts before this one took, for a plugin whose description asks for it. It is no
+	// part of the fingerprint and differs every time: only volatile outputs may hold it.
+	Timeline      []*Span `protobuf:"bytes,13,rep,name=timeline,proto3" json:"timeline,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -731,6 +742,130 @@ func (x *RunRequest) GetHeartbeatMs() int64 {
 	return 0
 }
 
+func (x *RunRequest) GetTimeline() []*Span {
+	if x != nil {
+		return x.Timeline
+	}
+	return nil
+}
+
+// Span is one attempt of a stage that has ended, or a stage that ended without one.
+type Span struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Instance      string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	Outcome       string                 `protobuf:"bytes,2,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	Attempt       int64                  `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`                      // 0: it made none
+	Run           string                 `protobuf:"bytes,4,opt,name=run,proto3" json:"run,omitempty"`                               // whose attempt it is, when its outputs are reused
+	StartedNs     int64                  `protobuf:"varint,5,opt,name=started_ns,json=startedNs,proto3" json:"started_ns,omitempty"` // nanoseconds since 1970, UTC; 0: not known
+	EndedNs       int64                  `protobuf:"varint,6,opt,name=ended_ns,json=endedNs,proto3" json:"ended_ns,omitempty"`
+	CpuNs         int64                  `protobuf:"varint,7,opt,name=cpu_ns,json=cpuNs,proto3" json:"cpu_ns,omitempty"`
+	PeakRss       int64                  `protobuf:"varint,8,opt,name=peak_rss,json=peakRss,proto3" json:"peak_rss,omitempty"` // bytes
+	Read          int64                  `protobuf:"varint,9,opt,name=read,proto3" json:"read,omitempty"`                      // bytes
+	Written       int64                  `protobuf:"varint,10,opt,name=written,proto3" json:"written,omitempty"`               // bytes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Span) Reset() {
+	*x = Span{}
+	mi := &file_stage_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Span) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Span) ProtoMessage() {}
+
+func (x *Span) ProtoReflect() protoreflect.Message {
+	mi := &file_stage_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Span.ProtoReflect.Descriptor instead.
+func (*Span) Descriptor() ([]byte, []int) {
+	return file_stage_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Span) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *Span) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *Span) GetAttempt() int64 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *Span) GetRun() string {
+	if x != nil {
+		return x.Run
+	}
+	return ""
+}
+
+func (x *Span) GetStartedNs() int64 {
+	if x != nil {
+		return x.StartedNs
+	}
+	return 0
+}
+
+func (x *Span) GetEndedNs() int64 {
+	if x != nil {
+		return x.EndedNs
+	}
+	return 0
+}
+
+func (x *Span) GetCpuNs() int64 {
+	if x != nil {
+		return x.CpuNs
+	}
+	return 0
+}
+
+func (x *Span) GetPeakRss() int64 {
+	if x != nil {
+		return x.PeakRss
+	}
+	return 0
+}
+
+func (x *Span) GetRead() int64 {
+	if x != nil {
+		return x.Read
+	}
+	return 0
+}
+
+func (x *Span) GetWritten() int64 {
+	if x != nil {
+		return x.Written
+	}
+	return 0
+}
+
 type Checkpoint struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Step          int64                  `protobuf:"varint,1,opt,name=step,proto3" json:"step,omitempty"`
@@ -743,7 +878,7 @@ type Checkpoint struct {
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_stage_proto_msgTypes[9]
+	mi := &file_stage_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -755,7 +890,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_stage_proto_msgTypes[9]
+	mi := &file_stage_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -768,7 +903,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_stage_proto_rawDescGZIP(), []int{9}
+	return file_stage_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Checkpoint) GetStep() int64 {
@@ -818,7 +953,7 @@ type RunEvent struct {
 
 func (x *RunEvent) Reset() {
 	*x = RunEvent{}
-	mi := &file_stage_proto_msgTypes[10]
+	mi := &file_stage_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -830,7 +965,7 @@ func (x *RunEvent) String() string {
 func (*RunEvent) ProtoMessage() {}
 
 func (x *RunEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_stage_proto_msgTypes[10]
+	mi := &file_stage_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -843,7 +978,7 @@ func (x *RunEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunEvent.ProtoReflect.Descriptor instead.
 func (*RunEvent) Descriptor() ([]byte, []int) {
-	return file_stage_proto_rawDescGZIP(), []int{10}
+	return file_stage_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RunEvent) GetEvent() isRunEvent_Event {
@@ -985,7 +1120,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_stage_proto_msgTypes[11]
+	mi := &file_stage_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -997,7 +1132,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_stage_proto_msgTypes[11]
+	mi := &file_stage_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1010,7 +1145,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_stage_proto_rawDescGZIP(), []int{11}
+	return file_stage_proto_rawDescGZIP(), []int{12}
 }
 
 type Progress struct {
@@ -1025,7 +1160,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_stage_proto_msgTypes[12]
+	mi := &file_stage_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1037,7 +1172,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_stage_proto_msgTypes[12]
+	mi := &file_stage_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1050,7 +1185,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_stage_proto_rawDescGZIP(), []int{12}
+	return file_stage_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Progress) GetDone() int64 {
@@ -1092,7 +1227,7 @@ type Metric struct {
 
 func (x *Metric) Reset() {
 	*x = Metric{}
-	mi := &file_stage_proto_msgTypes[13]
+	mi := &file_stage_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1104,7 +1239,7 @@ func (x *Metric) String() string {
 func (*Metric) ProtoMessage() {}
 
 func (x *Metric) ProtoReflect() protoreflect.Message {
-	mi := &file_stage_proto_msgTypes[13]
+	mi := &file_stage_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1117,7 +1252,7 @@ func (x *Metric) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Metric.ProtoReflect.Descriptor instead.
 func (*Metric) Descriptor() ([]byte, []int) {
-	return file_stage_proto_rawDescGZIP(), []int{13}
+	return file_stage_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Metric) GetName() string {
@@ -1151,7 +1286,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_stage_proto_msgTypes[14]
+	mi := &file_stage_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1163,7 +1298,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_stage_proto_msgTypes[14]
+	mi := &file_stage_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1176,7 +1311,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_stage_proto_rawDescGZIP(), []int{14}
+	return file_stage_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *LogLine) GetLevel() string {
@@ -1202,7 +1337,7 @@ type Warning struct {
 
 func (x *Warning) Reset() {
 	*x = Warning{}
-	mi := &file_stage_proto_msgTypes[15]
+	mi := &file_stage_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1214,7 +1349,7 @@ func (x *Warning) String() string {
 func (*Warning) ProtoMessage() {}
 
 func (x *Warning) ProtoReflect() protoreflect.Message {
-	mi := &file_stage_proto_msgTypes[15]
+	mi := &file_stage_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1227,7 +1362,7 @@ func (x *Warning) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Warning.ProtoReflect.Descriptor instead.
 func (*Warning) Descriptor() ([]byte, []int) {
-	return file_stage_proto_rawDescGZIP(), []int{15}
+	return file_stage_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Warning) GetMessage() string {
@@ -1247,7 +1382,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_stage_proto_msgTypes[16]
+	mi := &file_stage_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1259,7 +1394,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_stage_proto_msgTypes[16]
+	mi := &file_stage_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1272,7 +1407,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_stage_proto_rawDescGZIP(), []int{16}
+	return file_stage_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Result) GetSkipped() string {
@@ -1306,7 +1441,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_stage_proto_msgTypes[17]
+	mi := &file_stage_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1318,7 +1453,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_stage_proto_msgTypes[17]
+	mi := &file_stage_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1331,7 +1466,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_stage_proto_rawDescGZIP(), []int{17}
+	return file_stage_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Error) GetCode() string {
@@ -1371,7 +1506,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_stage_proto_msgTypes[18]
+	mi := &file_stage_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1383,7 +1518,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stage_proto_msgTypes[18]
+	mi := &file_stage_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1396,7 +1531,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_stage_proto_rawDescGZIP(), []int{18}
+	return file_stage_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *StopRequest) GetGraceMs() int64 {
@@ -1414,7 +1549,7 @@ type StopReply struct {
 
 func (x *StopReply) Reset() {
 	*x = StopReply{}
-	mi := &file_stage_proto_msgTypes[19]
+	mi := &file_stage_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1426,7 +1561,7 @@ func (x *StopReply) String() string {
 func (*StopReply) ProtoMessage() {}
 
 func (x *StopReply) ProtoReflect() protoreflect.Message {
-	mi := &file_stage_proto_msgTypes[19]
+	mi := &file_stage_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1439,7 +1574,7 @@ func (x *StopReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopReply.ProtoReflect.Descriptor instead.
 func (*StopReply) Descriptor() ([]byte, []int) {
-	return file_stage_proto_rawDescGZIP(), []int{19}
+	return file_stage_proto_rawDescGZIP(), []int{20}
 }
 
 var File_stage_proto protoreflect.FileDescriptor
@@ -1447,7 +1582,7 @@ var File_stage_proto protoreflect.FileDescriptor
 const file_stage_proto_rawDesc = "" +
 	"\n" +
 	"\vstage.proto\x12\x0eso8t.plugin.v1\"\x11\n" +
-	"\x0fDescribeRequest\"\xba\x02\n" +
+	"\x0fDescribeRequest\"\xd6\x02\n" +
 	"\rDescribeReply\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x12\n" +
@@ -1459,7 +1594,8 @@ const file_stage_proto_rawDesc = "" +
 	"\ametrics\x18\b \x03(\v2\x1a.so8t.plugin.v1.MetricSpecR\ametrics\x12 \n" +
 	"\vcheckpoints\x18\t \x01(\bR\vcheckpoints\x12\x19\n" +
 	"\bbuild_id\x18\n" +
-	" \x01(\tR\abuildId\"\x9b\x01\n" +
+	" \x01(\tR\abuildId\x12\x1a\n" +
+	"\btimeline\x18\v \x01(\bR\btimeline\"\x9b\x01\n" +
 	"\x06Output\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x1d\n" +
@@ -1496,7 +1632,7 @@ const file_stage_proto_rawDesc = "" +
 	"\x05Needs\x12\x16\n" +
 	"\x06memory\x18\x01 \x01(\x03R\x06memory\x12\x12\n" +
 	"\x04disk\x18\x02 \x01(\x03R\x04disk\x12\x10\n" +
-	"\x03gpu\x18\x03 \x01(\x03R\x03gpu\"\xb7\x04\n" +
+	"\x03gpu\x18\x03 \x01(\x03R\x03gpu\"\xe9\x04\n" +
 	"\n" +
 	"RunRequest\x12\x14\n" +
 	"\x05stage\x18\x01 \x01(\tR\x05stage\x12\x10\n" +
@@ -1514,14 +1650,28 @@ const file_stage_proto_rawDesc = "" +
 	"\x0echeckpoint_dir\x18\n" +
 	" \x01(\tR\rcheckpointDir\x122\n" +
 	"\x06resume\x18\v \x01(\v2\x1a.so8t.plugin.v1.CheckpointR\x06resume\x12!\n" +
-	"\fheartbeat_ms\x18\f \x01(\x03R\vheartbeatMs\x1a8\n" +
+	"\fheartbeat_ms\x18\f \x01(\x03R\vheartbeatMs\x120\n" +
+	"\btimeline\x18\r \x03(\v2\x14.so8t.plugin.v1.SpanR\btimeline\x1a8\n" +
 	"\n" +
 	"FactsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
 	"\fSecretsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"`\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x82\x02\n" +
+	"\x04Span\x12\x1a\n" +
+	"\binstance\x18\x01 \x01(\tR\binstance\x12\x18\n" +
+	"\aoutcome\x18\x02 \x01(\tR\aoutcome\x12\x18\n" +
+	"\aattempt\x18\x03 \x01(\x03R\aattempt\x12\x10\n" +
+	"\x03run\x18\x04 \x01(\tR\x03run\x12\x1d\n" +
+	"\n" +
+	"started_ns\x18\x05 \x01(\x03R\tstartedNs\x12\x19\n" +
+	"\bended_ns\x18\x06 \x01(\x03R\aendedNs\x12\x15\n" +
+	"\x06cpu_ns\x18\a \x01(\x03R\x05cpuNs\x12\x19\n" +
+	"\bpeak_rss\x18\b \x01(\x03R\apeakRss\x12\x12\n" +
+	"\x04read\x18\t \x01(\x03R\x04read\x12\x18\n" +
+	"\awritten\x18\n" +
+	" \x01(\x03R\awritten\"`\n" +
 	"\n" +
 	"Checkpoint\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\x03R\x04step\x12\x12\n" +
@@ -1588,7 +1738,7 @@ func file_stage_proto_rawDescGZIP() []byte {
 	return file_stage_proto_rawDescData
 }
 
-var file_stage_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_stage_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_stage_proto_goTypes = []any{
 	(*DescribeRequest)(nil), // 0: so8t.plugin.v1.DescribeRequest
 	(*DescribeReply)(nil),   // 1: so8t.plugin.v1.DescribeReply
@@ -1599,54 +1749,56 @@ var file_stage_proto_goTypes = []any{
 	(*Problem)(nil),         // 6: so8t.plugin.v1.Problem
 	(*Needs)(nil),           // 7: so8t.plugin.v1.Needs
 	(*RunRequest)(nil),      // 8: so8t.plugin.v1.RunRequest
-	(*Checkpoint)(nil),      // 9: so8t.plugin.v1.Checkpoint
-	(*RunEvent)(nil),        // 10: so8t.plugin.v1.RunEvent
-	(*Heartbeat)(nil),       // 11: so8t.plugin.v1.Heartbeat
-	(*Progress)(nil),        // 12: so8t.plugin.v1.Progress
-	(*Metric)(nil),          // 13: so8t.plugin.v1.Metric
-	(*LogLine)(nil),         // 14: so8t.plugin.v1.LogLine
-	(*Warning)(nil),         // 15: so8t.plugin.v1.Warning
-	(*Result)(nil),          // 16: so8t.plugin.v1.Result
-	(*Error)(nil),           // 17: so8t.plugin.v1.Error
-	(*StopRequest)(nil),     // 18: so8t.plugin.v1.StopRequest
-	(*StopReply)(nil),       // 19: so8t.plugin.v1.StopReply
-	nil,                     // 20: so8t.plugin.v1.CheckReply.FactsEntry
-	nil,                     // 21: so8t.plugin.v1.RunRequest.FactsEntry
-	nil,                     // 22: so8t.plugin.v1.RunRequest.SecretsEntry
-	nil,                     // 23: so8t.plugin.v1.Result.MetricsEntry
+	(*Span)(nil),            // 9: so8t.plugin.v1.Span
+	(*Checkpoint)(nil),      // 10: so8t.plugin.v1.Checkpoint
+	(*RunEvent)(nil),        // 11: so8t.plugin.v1.RunEvent
+	(*Heartbeat)(nil),       // 12: so8t.plugin.v1.Heartbeat
+	(*Progress)(nil),        // 13: so8t.plugin.v1.Progress
+	(*Metric)(nil),          // 14: so8t.plugin.v1.Metric
+	(*LogLine)(nil),         // 15: so8t.plugin.v1.LogLine
+	(*Warning)(nil),         // 16: so8t.plugin.v1.Warning
+	(*Result)(nil),          // 17: so8t.plugin.v1.Result
+	(*Error)(nil),           // 18: so8t.plugin.v1.Error
+	(*StopRequest)(nil),     // 19: so8t.plugin.v1.StopRequest
+	(*StopReply)(nil),       // 20: so8t.plugin.v1.StopReply
+	nil,                     // 21: so8t.plugin.v1.CheckReply.FactsEntry
+	nil,                     // 22: so8t.plugin.v1.RunRequest.FactsEntry
+	nil,                     // 23: so8t.plugin.v1.RunRequest.SecretsEntry
+	nil,                     // 24: so8t.plugin.v1.Result.MetricsEntry
 }
 var file_stage_proto_depIdxs = []int32{
 	2,  // 0: so8t.plugin.v1.DescribeReply.outputs:type_name -> so8t.plugin.v1.Output
 	3,  // 1: so8t.plugin.v1.DescribeReply.metrics:type_name -> so8t.plugin.v1.MetricSpec
 	6,  // 2: so8t.plugin.v1.CheckReply.problems:type_name -> so8t.plugin.v1.Problem
 	7,  // 3: so8t.plugin.v1.CheckReply.needs:type_name -> so8t.plugin.v1.Needs
-	20, // 4: so8t.plugin.v1.CheckReply.facts:type_name -> so8t.plugin.v1.CheckReply.FactsEntry
-	17, // 5: so8t.plugin.v1.CheckReply.error:type_name -> so8t.plugin.v1.Error
-	21, // 6: so8t.plugin.v1.RunRequest.facts:type_name -> so8t.plugin.v1.RunRequest.FactsEntry
-	22, // 7: so8t.plugin.v1.RunRequest.secrets:type_name -> so8t.plugin.v1.RunRequest.SecretsEntry
-	9,  // 8: so8t.plugin.v1.RunRequest.resume:type_name -> so8t.plugin.v1.Checkpoint
-	11, // 9: so8t.plugin.v1.RunEvent.heartbeat:type_name -> so8t.plugin.v1.Heartbeat
-	12, // 10: so8t.plugin.v1.RunEvent.progress:type_name -> so8t.plugin.v1.Progress
-	13, // 11: so8t.plugin.v1.RunEvent.metric:type_name -> so8t.plugin.v1.Metric
-	14, // 12: so8t.plugin.v1.RunEvent.log:type_name -> so8t.plugin.v1.LogLine
-	9,  // 13: so8t.plugin.v1.RunEvent.checkpoint:type_name -> so8t.plugin.v1.Checkpoint
-	15, // 14: so8t.plugin.v1.RunEvent.warning:type_name -> so8t.plugin.v1.Warning
-	16, // 15: so8t.plugin.v1.RunEvent.result:type_name -> so8t.plugin.v1.Result
-	17, // 16: so8t.plugin.v1.RunEvent.error:type_name -> so8t.plugin.v1.Error
-	23, // 17: so8t.plugin.v1.Result.metrics:type_name -> so8t.plugin.v1.Result.MetricsEntry
-	0,  // 18: so8t.plugin.v1.Stage.Describe:input_type -> so8t.plugin.v1.DescribeRequest
-	4,  // 19: so8t.plugin.v1.Stage.Check:input_type -> so8t.plugin.v1.CheckRequest
-	8,  // 20: so8t.plugin.v1.Stage.Run:input_type -> so8t.plugin.v1.RunRequest
-	18, // 21: so8t.plugin.v1.Stage.Stop:input_type -> so8t.plugin.v1.StopRequest
-	1,  // 22: so8t.plugin.v1.Stage.Describe:output_type -> so8t.plugin.v1.DescribeReply
-	5,  // 23: so8t.plugin.v1.Stage.Check:output_type -> so8t.plugin.v1.CheckReply
-	10, // 24: so8t.plugin.v1.Stage.Run:output_type -> so8t.plugin.v1.RunEvent
-	19, // 25: so8t.plugin.v1.Stage.Stop:output_type -> so8t.plugin.v1.StopReply
-	22, // [22:26] is the sub-list for method output_type
-	18, // [18:22] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	21, // 4: so8t.plugin.v1.CheckReply.facts:type_name -> so8t.plugin.v1.CheckReply.FactsEntry
+	18, // 5: so8t.plugin.v1.CheckReply.error:type_name -> so8t.plugin.v1.Error
+	22, // 6: so8t.plugin.v1.RunRequest.facts:type_name -> so8t.plugin.v1.RunRequest.FactsEntry
+	23, // 7: so8t.plugin.v1.RunRequest.secrets:type_name -> so8t.plugin.v1.RunRequest.SecretsEntry
+	10, // 8: so8t.plugin.v1.RunRequest.resume:type_name -> so8t.plugin.v1.Checkpoint
+	9,  // 9: so8t.plugin.v1.RunRequest.timeline:type_name -> so8t.plugin.v1.Span
+	12, // 10: so8t.plugin.v1.RunEvent.heartbeat:type_name -> so8t.plugin.v1.Heartbeat
+	13, // 11: so8t.plugin.v1.RunEvent.progress:type_name -> so8t.plugin.v1.Progress
+	14, // 12: so8t.plugin.v1.RunEvent.metric:type_name -> so8t.plugin.v1.Metric
+	15, // 13: so8t.plugin.v1.RunEvent.log:type_name -> so8t.plugin.v1.LogLine
+	10, // 14: so8t.plugin.v1.RunEvent.checkpoint:type_name -> so8t.plugin.v1.Checkpoint
+	16, // 15: so8t.plugin.v1.RunEvent.warning:type_name -> so8t.plugin.v1.Warning
+	17, // 16: so8t.plugin.v1.RunEvent.result:type_name -> so8t.plugin.v1.Result
+	18, // 17: so8t.plugin.v1.RunEvent.error:type_name -> so8t.plugin.v1.Error
+	24, // 18: so8t.plugin.v1.Result.metrics:type_name -> so8t.plugin.v1.Result.MetricsEntry
+	0,  // 19: so8t.plugin.v1.Stage.Describe:input_type -> so8t.plugin.v1.DescribeRequest
+	4,  // 20: so8t.plugin.v1.Stage.Check:input_type -> so8t.plugin.v1.CheckRequest
+	8,  // 21: so8t.plugin.v1.Stage.Run:input_type -> so8t.plugin.v1.RunRequest
+	19, // 22: so8t.plugin.v1.Stage.Stop:input_type -> so8t.plugin.v1.StopRequest
+	1,  // 23: so8t.plugin.v1.Stage.Describe:output_type -> so8t.plugin.v1.DescribeReply
+	5,  // 24: so8t.plugin.v1.Stage.Check:output_type -> so8t.plugin.v1.CheckReply
+	11, // 25: so8t.plugin.v1.Stage.Run:output_type -> so8t.plugin.v1.RunEvent
+	20, // 26: so8t.plugin.v1.Stage.Stop:output_type -> so8t.plugin.v1.StopReply
+	23, // [23:27] is the sub-list for method output_type
+	19, // [19:23] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_stage_proto_init() }
@@ -1654,7 +1806,7 @@ func file_stage_proto_init() {
 	if File_stage_proto != nil {
 		return
 	}
-	file_stage_proto_msgTypes[10].OneofWrappers = []any{
+	file_stage_proto_msgTypes[11].OneofWrappers = []any{
 		(*RunEvent_Heartbeat)(nil),
 		(*RunEvent_Progress)(nil),
 		(*RunEvent_Metric)(nil),
@@ -1670,7 +1822,7 @@ func file_stage_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stage_proto_rawDesc), len(file_stage_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
