@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/backend"
@@ -94,6 +95,10 @@ func prepare(ctx context.Context, a *plugins.Attempt, c Config) (t *training, er
 	}
 	if t.folder, err = phi3.OpenFolder(c.Base); err != nil {
 		return t, err
+	}
+	if keys := t.folder.Config.Unrecognised; len(keys) > 0 {
+		a.Warn(fmt.Sprintf("the base's config.json says %s, which Phi-3 has no use for: if this model's own code reads it, its results are others than those here",
+			strings.Join(keys, ", ")))
 	}
 	if t.be, err = compute.OpenWithin(c.Backend, c.Threads, int64(c.Memory)<<20); err != nil {
 		return t, err

@@ -148,3 +148,24 @@ func TestRun_HoldsWhatWasPlanned(t *testing.T) {
 		t.Errorf("held %v bytes, planned %d (%.2f)", res.Metrics["peak_memory_bytes"], p.Buffers(), ratio)
 	}
 }
+
+// What config.json says and nobody here reads is no secret.
+func TestRun_WarnsOfUnknownKeysOfTheBase(t *testing.T) {
+	dir := project(t, 6)
+	path := filepath.Join(dir, "base", "config.json")
+	text, err := os.ReadFile(path)
+	must(t, err)
+	must(t, os.WriteFile(path, []byte(strings.Replace(string(text), "{", `{"mystery": 1,`, 1)), 0o644))
+	a := attempt(t, with(t, dir, map[string]any{"steps": 1}))
+	warned := ""
+	a.Emit = func(e plugins.Event) {
+		if w, ok := e.(plugins.Warning); ok {
+			warned += w.Message
+		}
+	}
+	_, err = Stage{}.Run(t.Context(), a)
+	must(t, err)
+	if !strings.Contains(warned, "mystery") {
+		t.Errorf("warned %q, not of the key", warned)
+	}
+}

@@ -87,6 +87,15 @@ func DefaultAttentionFactor(maxPositions, original int) float64 {
 // a hundred.
 const maxLayers = 4096
 
+// maxParameters bounds what sizes may multiply to, long before it overflows.
+const maxParameters = 1e12
+
+// roughly is the number of parameters of all matrices.
+func (c *Config) roughly() float64 {
+	hidden, attention := float64(c.Hidden), float64(c.Heads+c.KVHeads)*float64(c.HeadDim)
+	return hidden * (float64(c.Vocab) + float64(c.Layers)*(2*attention+3*float64(c.Intermediate)))
+}
+
 // problems says everything that makes the numbers impossible together.
 func (c *Config) problems() (out []string) {
 	bad := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
@@ -109,10 +118,14 @@ func (c *Config) problems() (out []string) {
 	if out != nil {
 		return out // ratios below would divide by zero
 	}
+	if n := c.roughly(); n > maxParameters {
+		bad("the sizes make a model of %.2g parameters; at most %.0g are supported", n, maxParameters)
+		return out
+	}
 	if c.Heads%c.KVHeads != 0 {
 		bad("num_attention_heads %d is not a multiple of num_key_value_heads %d", c.Heads, c.KVHeads)
 	}
-	if !(c.RMSEps > 0) || c.RMSEps > 1 {
+	if !(float32(c.RMSEps) > 0) || c.RMSEps > 1 {
 		bad("rms_norm_eps is %v; it must be a small positive number", c.RMSEps)
 	}
 	if !(c.RopeTheta > 1) || math.IsInf(c.RopeTheta, 0) {
@@ -126,7 +139,22 @@ func (c *Config) problems() (out []string) {
 	if c.SlidingWindow < 0 {
 		bad("sliding_window is %d; it must be positive, or null", c.SlidingWindow)
 	}
-	return append(out, c.ropeProblems()...)
+	return append(append(out, c.tokenProblems()...), c.ropeProblems()...)
+}
+
+// tokenProblems are special ids outside the vocabulary; -1 says that there is none.
+func (c *Config) tokenProblems() (out []string) {
+	check := func(key string, id int) {
+		if id < -1 || id >= c.Vocab {
+			out = append(out, fmt.Sprintf("%s %d is no token: vocab_size is %d", key, id, c.Vocab))
+		}
+	}
+	check("bos_token_id", c.BOS)
+	check("pad_token_id", c.Pad)
+	for _, id := range c.EOS {
+		check("eos_token_id", id)
+	}
+	return out
 }
 
 func (c *Config) ropeProblems() (out []string) {

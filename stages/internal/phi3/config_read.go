@@ -142,11 +142,10 @@ func (d *configDecoder) decode() *Config {
 	d.get("rms_norm_eps", &c.RMSEps)
 	d.get("tie_word_embeddings", &c.TiedEmbeddings)
 	d.get("initializer_range", &c.InitRange)
-	d.integer("sliding_window", &c.SlidingWindow, false)
-	if !d.get("torch_dtype", &c.DType) {
-		d.get("dtype", &c.DType)
+	if d.integer("sliding_window", &c.SlidingWindow, false) && c.SlidingWindow == 0 {
+		d.bad("sliding_window is 0; it must be positive, or null")
 	}
-	d.used["dtype"] = true
+	d.dtype(c)
 	d.tokens(c)
 	d.rope(c)
 	d.refuse()
@@ -167,6 +166,25 @@ func (d *configDecoder) architecture() {
 	}
 	if d.get("hidden_act", &act) && act != "silu" && act != "swish" {
 		d.bad("hidden_act is %q; only silu is supported", act)
+	}
+}
+
+// dtype reads the type of the weights, under the name of transformers 4 or 5.
+func (d *configDecoder) dtype(c *Config) {
+	names := map[string]string{}
+	for _, key := range []string{"dtype", "torch_dtype"} {
+		var v string
+		if !d.get(key, &v) {
+			continue
+		}
+		c.DType = strings.TrimPrefix(v, "torch.")
+		names[key] = c.DType
+		if !slices.Contains([]string{"float32", "float16", "bfloat16"}, c.DType) {
+			d.bad("%s is %q; weights of float32, float16 and bfloat16 are supported", key, v)
+		}
+	}
+	if len(names) == 2 && names["dtype"] != names["torch_dtype"] {
+		d.bad("torch_dtype is %q but dtype is %q; keep one of them", names["torch_dtype"], names["dtype"])
 	}
 }
 
@@ -211,7 +229,14 @@ func (d *configDecoder) refuse() {
 			d.bad("%s is %v; only 1 is supported", key, v)
 		}
 	}
-	for _, key := range []string{"quantization_config", "compression_config", "pruned_heads", "layer_types", "num_local_experts"} {
+	for _, key := range unheardOf {
+		raw, ok := d.keys[key]
+		d.used[key] = true
+		if ok && string(raw) != "null" {
+			d.bad("%s is %s; a Phi-3 model has nothing of the kind", key, excerpt(raw))
+		}
+	}
+	for _, key := range []string{"quantization_config", "compression_config", "pruned_heads", "layer_types"} {
 		raw, ok := d.keys[key]
 		d.used[key] = true
 		if ok && !slices.Contains([]string{"null", "{}", "[]", "0"}, string(raw)) && !fullAttention(key, raw) {
@@ -219,6 +244,10 @@ func (d *configDecoder) refuse() {
 		}
 	}
 }
+
+// unheardOf are keys of other architectures that change a forward pass.
+var unheardOf = []string{"attention_multiplier", "attn_logit_softcapping", "embedding_multiplier", "final_logit_softcapping", "logit_scale",
+	"logits_scaling", "no_rope_layers", "num_experts", "num_local_experts", "query_pre_attn_scalar", "residual_multiplier"}
 
 // fullAttention reports whether layer_types asks for nothing special.
 func fullAttention(key string, raw json.RawMessage) bool {

@@ -24,13 +24,13 @@ func (d *configDecoder) rope(c *Config) {
 	}
 	d.agree(r, "rope_theta", &c.RopeTheta)
 	d.agree(r, "partial_rotary_factor", &c.PartialRotary)
-	original := float64(c.OriginalMaxPositions)
-	if topOriginal == 0 {
-		r.get("original_max_position_embeddings", &original)
-	} else {
-		d.agree(r, "original_max_position_embeddings", &original)
+	nested := 0
+	if r.integer("original_max_position_embeddings", &nested, false) {
+		c.OriginalMaxPositions = nested
 	}
-	c.OriginalMaxPositions = int(original)
+	if topOriginal != 0 && nested != 0 && nested != topOriginal {
+		r.bad("original_max_position_embeddings is %d at the top level but %d in the rope settings", topOriginal, nested)
+	}
 
 	kind, second := "default", ""
 	if !r.get("rope_type", &kind) {
@@ -41,6 +41,9 @@ func (d *configDecoder) rope(c *Config) {
 	switch ropeKind(kind) {
 	case "default":
 	case "longrope":
+		if topOriginal == 0 && nested == 0 {
+			r.bad("original_max_position_embeddings is missing; longrope changes its factors there")
+		}
 		c.Rope = r.longRope(c)
 	default:
 		r.bad("rope scaling of type %q is not supported; only longrope or none", kind)
