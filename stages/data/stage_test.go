@@ -209,7 +209,7 @@ func TestGenerate_GrammarRunsDry_IsAnError(t *testing.T) {
 }
 
 func TestConfig_Samples_DividedInTheRatio(t *testing.T) {
-	for with, want := range map[string]float64{`{"samples":420}`: 420, `{"scale":"tiny"}`: 420, `{"scale":"tiny","test":30}`: 332} {
+	for with, want := range map[string]float64{`{"samples":420}`: 420, `{"scale":"tiny"}`: 420, `{"scale":"tiny","test":30}`: 332, `{"samples":5000}`: 5000, `{"samples":4999}`: 4999} {
 		_, res, err := runStage(t, with)
 		if err != nil || res.Metrics["rows"] != want {
 			t.Errorf("%s: %v, %v", with, res.Metrics, err)

@@ -40,8 +40,9 @@ func (m *File) Bytes(offset, n int64) ([]byte, error) {
 	return m.data[offset : offset+n : offset+n], nil
 }
 
-// releaseBytes is the least that is worth a system call.
-const releaseBytes = 1 << 20
+// releaseBytes is the least that is worth a system call: converting as much takes twenty times as
+// long.
+const releaseBytes = 128 << 10
 
 // Release takes the whole pages under b out of this process's memory: who copies a model of 7.7 GB
 // in pieces holds a piece. They stay in the system's cache, and come back when they are looked at.

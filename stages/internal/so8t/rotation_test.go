@@ -198,3 +198,33 @@ func TestCheckTheta(t *testing.T) {
 		}
 	}
 }
+
+// The closed forms of one plane (1,2): cos = (1 - a²/4)/(1 + a²/4), sin = a/(1 + a²/4); a = 2 is a
+// quarter turn.
+func TestRotation_OnePlane(t *testing.T) {
+	for _, a := range []float64{1e-3, 0.5, 2, 40, 1e6} {
+		theta := make([]float64, Params)
+		theta[0] = a
+		r, c, s := Rotation(theta), (1-a*a/4)/(1+a*a/4), a/(1+a*a/4)
+		want := [4]float64{c, s, -s, c}
+		if got := [4]float64{r[0], r[1], r[Block], r[Block+1]}; far(got[:], want[:]) > 1e-15 {
+			t.Errorf("a = %v: %v, expected %v", a, got, want)
+		}
+	}
+}
+
+// A block's rotation is its own, whatever stands beside it: angles of 1e-4 beside angles of 100.
+func TestRotations_BlocksStandAlone(t *testing.T) {
+	sizes := []float64{1e-4, 100, 0.01, 3}
+	var theta []float32
+	for n, size := range sizes {
+		for p := range Params {
+			theta = append(theta, float32(size*math.Sin(float64(1+p+Params*n))))
+		}
+	}
+	for n, m := range Rotations(theta) {
+		if alone := Rotations(theta[n*Params : (n+1)*Params])[0]; alone != m {
+			t.Errorf("block %d of size %v is another when it stands alone", n, sizes[n])
+		}
+	}
+}
