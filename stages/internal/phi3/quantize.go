@@ -14,6 +14,13 @@ func loadInt8(s Source, t Tensor) (backend.WeightData, error) {
 	})
 }
 
+// whole, added to a number below 2²², rounds it to a whole one, ties to even: that is then the
+// distance of the sum's bits from those of whole.
+const (
+	whole     float32 = 3 << 22
+	wholeBits         = 0x4b400000
+)
+
 // QuantizeInt8 fills codes from one row and returns its scale: absmax/127 (f32); a code is
 // round-half-even(w/scale) within ±127; a zero row has scale 0.
 func QuantizeInt8(codes []int8, row []float32) float32 {
@@ -23,7 +30,7 @@ func QuantizeInt8(codes []int8, row []float32) float32 {
 		return 0
 	}
 	for i, v := range row {
-		q := math.RoundToEven(float64(v / scale))
+		q := int32(math.Float32bits(float32(v/scale)+whole)) - wholeBits
 		codes[i] = int8(min(127, max(-127, q)))
 	}
 	return scale

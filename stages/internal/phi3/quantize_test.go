@@ -211,3 +211,29 @@ func TestQuantize_ReadsInPieces(t *testing.T) {
 		t.Errorf("%d numbers were read at once", most)
 	}
 }
+
+// A code is the whole number nearest to w/scale, the even one of two.
+func TestQuantizeInt8_TiesToEven(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 300 {
+		row := make([]float32, 257)
+		spread := math.Exp(20 * r.NormFloat64())
+		for i := range row {
+			row[i] = float32(spread * r.NormFloat64())
+			if i%3 == 0 {
+				row[i] = float32(spread) * float32(i-128) / 2 // halves of the scale, when 127 of them are the largest
+			}
+		}
+		codes := make([]int8, len(row))
+		scale := QuantizeInt8(codes, row)
+		for i, v := range row {
+			if want := math.RoundToEven(float64(v / scale)); float64(codes[i]) != want {
+				t.Fatalf("%v at a scale of %v is %d, want %v", v, scale, codes[i], want)
+			}
+		}
+	}
+	codes := make([]int8, 4)
+	if scale := QuantizeInt8(codes, []float32{127, 0.5, 1.5, -2.5}); scale != 1 || !slices.Equal(codes, []int8{127, 0, 2, -2}) {
+		t.Errorf("scale %v, codes %v", scale, codes)
+	}
+}
