@@ -39,6 +39,32 @@ func TestRun_DiskFailsAtAnyCall(t *testing.T) {
 	}
 }
 
+// TestRun_LastSyncOfACommitFails: the engine says that the commit failed, and everybody who reads the
+// database sees it nevertheless.
+func TestRun_LastSyncOfACommitFails(t *testing.T) {
+	t.Parallel()
+	if !canRefuse {
+		t.Skip("the tracer cannot let a system call fail on this processor")
+	}
+	whole := project(t, checkpointed)
+	const syncs = "EIO sync state.db"
+	r := traceRun(t, "run", whole, "1000000 "+syncs)
+	if r.Exit != 0 || r.Seen < 20 {
+		t.Fatalf("uninterrupted run: exit %d after %d syncs of the database: %s", r.Exit, r.Seen, r.Errs)
+	}
+	want := artifacts(t, whole, "latest")
+	every := r.Seen / 2
+	if fullTest() {
+		every = 2
+	}
+	for n := r.Seen; n > 0; n -= every &^ 1 {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			diskFails(t, fmt.Sprintf("%d %s", n, syncs), want)
+		})
+	}
+}
+
 func diskFails(t *testing.T, fault, want string) {
 	dir := project(t, checkpointed)
 	r := traceRun(t, "run", dir, fault)

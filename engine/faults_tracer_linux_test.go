@@ -16,11 +16,13 @@ type fault struct {
 	rest bool
 	// number is the error that they return; 0 = the program is killed instead.
 	number syscall.Errno
+	// only counts calls of one kind on files of one name, as "sync state.db"; "" = all.
+	only   string
 	seen   int
 	struck string // the first one that was
 }
 
-// parseFault reads "N KILL", "N ERRNO" or "N ERRNO rest"; "" is none.
+// parseFault reads "N KILL", "N ERRNO", "N ERRNO rest" or "N ERRNO KIND NAME"; "" is none.
 func parseFault(s string) (fault, error) {
 	var f fault
 	fields := strings.Fields(s)
@@ -28,7 +30,10 @@ func parseFault(s string) (fault, error) {
 		return f, nil
 	}
 	at, err := strconv.Atoi(fields[0])
-	f.at, f.rest = at, len(fields) > 2
+	f.at, f.rest = at, len(fields) == 3
+	if len(fields) == 4 {
+		f.only = fields[2] + " " + fields[3]
+	}
 	f.number = map[string]syscall.Errno{"EIO": syscall.EIO, "ENOSPC": syscall.ENOSPC, "EROFS": syscall.EROFS}[fields[1]]
 	return f, err
 }
@@ -38,6 +43,9 @@ func parseFault(s string) (fault, error) {
 func (f *fault) strikes(c *call) bool {
 	base := filepath.Base(c.path)
 	if f.at == 0 || base == stdoutName || base == "trace" || f.number == syscall.ENOSPC && c.kind == opRemove {
+		return false
+	}
+	if f.only != "" && f.only != fmt.Sprintf("%s %s", c.kind, base) {
 		return false
 	}
 	f.seen++

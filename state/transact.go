@@ -108,11 +108,28 @@ func (s *Store) inTransaction(db *database, write bool, f func(*Tx) error) (err 
 		return err
 	}
 	ended = true
+	id := t.bolt.ID()
 	if err := soundly(db.path, t.bolt.Commit); err != nil {
-		withdraw()
+		if !db.shows(id) {
+			withdraw()
+		}
 		return fmt.Errorf("committing %s: %w", t.what, err)
 	}
 	return nil
+}
+
+// shows reports whether the database's readers see transaction id. After a commit that failed they do
+// when what failed was the last sync: the page that makes it count is written, and whether it outlives
+// a power cut is open. Its lines then stay in the journal, which was synced before.
+func (d *database) shows(id int) bool {
+	seen := false
+	err := soundly(d.path, func() error {
+		return d.bolt.View(func(tx *bbolt.Tx) error {
+			seen = tx.ID() >= id
+			return nil
+		})
+	})
+	return err == nil && seen
 }
 
 func (s *Store) beforeCommit(what string) error {
