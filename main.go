@@ -14,6 +14,9 @@ import (
 )
 
 //go:embed workflows/*.yaml
+//go:embed plugins/examples/evaluator-go/main.go
+//go:embed plugins/examples/evaluator-python/*.py plugins/examples/evaluator-python/stage.proto
+//go:embed plugins/examples/evaluator-python/requirements.txt plugins/examples/evaluator-python/so8t-plugin.yaml
 var shipped embed.FS
 
 func main() {
@@ -24,6 +27,9 @@ func program() cli.Program {
 	p := cli.Program{Self: self(), Stages: stages.Builtin(), GPUs: stages.GPUs}
 	if workflows, err := fs.Sub(shipped, "workflows"); err == nil { // the name is good
 		p.Workflows = workflows
+	}
+	if examples, err := fs.Sub(shipped, "plugins/examples"); err == nil { // so is this one
+		p.Examples = examples
 	}
 	for _, t := range stages.Tools() {
 		run := func(ctx context.Context, args []string, s cli.Streams) error {

@@ -27,6 +27,8 @@ type Program struct {
 	Probes []Probe // what `doctor` looks for on behalf of the stages
 	// Workflows are the shipped workflows, NAME.yaml at the top: the templates of init.
 	Workflows fs.FS
+	// Examples are the folders of the example plugins that init copies.
+	Examples fs.FS
 	// GPUs lists the ids of the machine's GPUs; nil = none.
 	GPUs func() []string
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/so8t/so8t/engine/internal/console"
 	"github.com/so8t/so8t/engine/workflow"
 	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/plugins/manifest"
 	"github.com/so8t/so8t/state"
 )
 
@@ -76,7 +77,7 @@ func exitCode(err error) int {
 			return exitResource
 		}
 		return exitUsage
-	case errors.As(err, &noLocks), errors.As(err, &noPlace):
+	case errors.As(err, &noLocks), errors.As(err, &noPlace), errors.Is(err, manifest.ErrNotBuilt):
 		return exitResource
 	case errors.As(err, &archive), errors.Is(err, state.ErrExists), errors.As(err, &selection), errors.As(err, &changed), errors.As(err, &ambiguous),
 		errors.Is(err, engine.ErrNoRun), errors.Is(err, engine.ErrNothingToResume), errors.Is(err, engine.ErrNoStage):

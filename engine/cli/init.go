@@ -21,34 +21,52 @@ const defaultTemplate = "quickstart"
 
 func (a *app) initCommand() *cobra.Command {
 	var template string
+	var build bool
 	c := &cobra.Command{
 		Use:   "init [DIR]",
 		Short: "write a commented workflow to start from",
 		Long: strings.TrimSpace(`
 Writes so8t.yaml into DIR (the current directory without one), which is made when it is not there,
 and beside it the JSON Schema that editors complete from. What is there already is never
-overwritten.`),
+overwritten.
+
+A template evaluator-go or evaluator-python is a custom evaluator in a folder DIR of its own: a plugin
+that a workflow uses as ./DIR. With --build it is made ready as well, by the Go command or with a
+virtual environment.`),
 		Example: strings.Trim(`
   so8t init demo && cd demo && so8t run
   so8t init --template minimal
-  so8t init phi4 --template phi4-so8t-ja`, "\n"),
+  so8t init phi4 --template phi4-so8t-ja
+  so8t init evaluators/politeness --template evaluator-python --build`, "\n"),
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return a.init(first(args), template) },
+		RunE: func(c *cobra.Command, args []string) error {
+			if _, evaluator := evaluatorTemplates[template]; evaluator && slices.Contains(a.templates(), template) {
+				return a.initEvaluator(c.Context(), first(args), template, build)
+			}
+			if build {
+				return usageError{fmt.Errorf("--build: a workflow is not built; the templates %s are", strings.Join(sortedKeys(evaluatorTemplates), " and "))}
+			}
+			return a.init(first(args), template)
+		},
 	}
-	c.Flags().StringVar(&template, "template", defaultTemplate, "`name` of the workflow to write: "+strings.Join(a.templates(), ", "))
+	c.Flags().StringVar(&template, "template", defaultTemplate, "`name` of what to write: "+strings.Join(a.templates(), ", "))
+	c.Flags().BoolVar(&build, "build", false, "make an evaluator ready to use: go build, or a virtual environment with what it requires")
 	return c
 }
 
-// templates are the names of the shipped workflows.
+// templates are the names of the shipped workflows, then of the evaluators.
 func (a *app) templates() []string {
-	if a.Workflows == nil {
-		return nil
+	var names []string
+	if a.Workflows != nil {
+		files, _ := fs.Glob(a.Workflows, "*.yaml") // the pattern is good
+		for _, file := range files {
+			names = append(names, strings.TrimSuffix(file, ".yaml"))
+		}
 	}
-	files, _ := fs.Glob(a.Workflows, "*.yaml") // the pattern is good
-	for i, file := range files {
-		files[i] = strings.TrimSuffix(file, ".yaml")
+	if a.Examples != nil {
+		names = append(names, sortedKeys(evaluatorTemplates)...)
 	}
-	return files
+	return names
 }
 
 func (a *app) init(dir, template string) error {

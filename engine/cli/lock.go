@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/so8t/so8t/engine/internal/console"
 	"github.com/so8t/so8t/engine/workflow"
 	"github.com/so8t/so8t/plugins/manifest"
 )
@@ -23,7 +24,8 @@ func (a *app) pluginsLockCommand() *cobra.Command {
 		Short:   "pin the files of local plugins by sha256, in so8t.lock",
 		Long: `Writes down the sha256 of every file of the local plugins (uses: ./…) that the project's workflows
 use: so8t.yaml and the workflows beside it and in workflows/. With arguments, only the plugins of
-these workflows, or these plugins, are pinned anew; the rest of the lock stays.
+these workflows, or these plugins, are pinned anew; the rest of the lock stays. What a workflow with
+problems hides, or a plugin that is not built, keeps the pins that it had; the exit code is then 2.
 
 Once there is a lock, a plugin that it does not pin, or that is not as pinned, is not started:
 validate, plan and run end with 2 and name the file. Plugins are not started to be locked.`,
@@ -32,19 +34,24 @@ validate, plan and run end with 2 and name the file. Plugins are not started to 
 			if err != nil {
 				return err
 			}
-			lock, uses, err := a.lockOf(project, args)
+			looked, err := lookAtPlugins(project, args)
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				if err := a.printJSON(map[string]any{"plugins": uses}); err != nil {
+				if err := a.printJSON(map[string]any{"plugins": looked.uses}); err != nil {
 					return err
 				}
 			}
 			if check {
-				return a.checkLock(project, uses)
+				err = a.checkLock(project, looked.uses)
+			} else {
+				err = a.writeLock(project, looked.lock)
 			}
-			return a.writeLock(project, lock)
+			if err != nil {
+				return err
+			}
+			return a.lockTroubles(looked)
 		},
 	}
 	c.Flags().BoolVar(&check, "check", false, "write nothing; exit code 2 when the lock is not what it would be")
@@ -52,30 +59,65 @@ validate, plan and run end with 2 and name the file. Plugins are not started to 
 	return c
 }
 
-// lockOf is the lock that the command writes, and the plugins that it looked at.
-func (a *app) lockOf(project string, args []string) (*manifest.Lock, []string, error) {
-	lock := &manifest.Lock{}
-	if len(args) > 0 {
-		old, err := manifest.ReadLock(project)
+// lookedAt is what the command found.
+type lookedAt struct {
+	lock *manifest.Lock // as it is to be
+	uses []string
+	// problems of workflows, and the plugins that cannot be pinned: what they had as pins stays.
+	problems workflow.Problems
+	unpinned map[string]error
+}
+
+// lookAtPlugins digests the plugins that the arguments are or use. Without arguments what cannot be
+// looked at stands in nobody's way; an argument must be right.
+func lookAtPlugins(project string, args []string) (lookedAt, error) {
+	l := lookedAt{lock: &manifest.Lock{}, unpinned: map[string]error{}}
+	var err error
+	if l.uses, l.problems, err = usedPlugins(project, args); err != nil {
+		return l, err
+	}
+	if len(args) > 0 && len(l.problems) > 0 {
+		return l, l.problems
+	}
+	pins := map[string][]manifest.File{}
+	for _, u := range l.uses {
+		files, err := pluginFiles(project, u)
+		if err != nil && len(args) > 0 {
+			return l, err
+		}
 		if err != nil {
-			return nil, nil, usageError{err}
+			l.unpinned[u] = err
+			continue
+		}
+		pins[u] = files
+	}
+	if len(args) > 0 || len(l.problems)+len(l.unpinned) > 0 {
+		old, err := manifest.ReadLock(project)
+		if err != nil && len(args) > 0 {
+			return l, usageError{err}
 		}
 		if old != nil {
-			lock = old
+			l.lock = old
 		}
 	}
-	uses, err := usedPlugins(project, args)
-	if err != nil {
-		return nil, nil, err
+	for u, files := range pins {
+		l.lock.Pin(u, files)
 	}
-	for _, u := range uses {
-		files, err := pluginFiles(project, u)
-		if err != nil {
-			return nil, nil, err
-		}
-		lock.Pin(u, files)
+	return l, nil
+}
+
+// lockTroubles says what could not be looked at.
+func (a *app) lockTroubles(l lookedAt) error {
+	if len(l.problems)+len(l.unpinned) == 0 {
+		return nil
 	}
-	return lock, uses, nil
+	for _, u := range sortedKeys(l.unpinned) {
+		fmt.Fprintf(a.Err, "%s: not pinned anew: %v\n", u, l.unpinned[u])
+	}
+	if len(l.problems) > 0 {
+		console.Problems(a.Err, a.style(a.Err), l.problems)
+	}
+	return quietError{exitUsage}
 }
 
 func pluginFiles(project, uses string) ([]manifest.File, error) {
@@ -129,39 +171,41 @@ func (a *app) checkLock(project string, uses []string) error {
 }
 
 // usedPlugins lists the local plugins that the arguments are or use, as workflows name them,
-// sorted. Without arguments all workflows of the project are meant.
-func usedPlugins(project string, args []string) ([]string, error) {
+// sorted, with the problems of workflows that may name more. Without arguments all workflows of the
+// project are meant.
+func usedPlugins(project string, args []string) ([]string, workflow.Problems, error) {
 	var found []string
-	if len(args) == 0 {
-		for _, file := range projectWorkflows(project) {
-			uses, err := usesOf(project, file)
-			if err != nil {
-				return nil, err
-			}
-			found = append(found, uses...)
-		}
+	files := projectWorkflows(project)
+	if len(args) > 0 {
+		files = nil
 	}
 	for _, arg := range args {
 		file, err := filepath.Abs(arg)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && isYAML(file) {
-			uses, err := usesOf(project, file)
-			if err != nil {
-				return nil, err
-			}
-			found = append(found, uses...)
+			files = append(files, file)
 			continue
 		}
 		rel, err := filepath.Rel(project, file)
 		if err != nil || !filepath.IsLocal(rel) {
-			return nil, usageError{fmt.Errorf("%q is not below the project %s", arg, project)}
+			return nil, nil, usageError{fmt.Errorf("%q is not below the project %s", arg, project)}
 		}
 		found = append(found, "./"+filepath.ToSlash(rel))
 	}
+	var problems workflow.Problems
+	for _, file := range files {
+		uses, err := usesOf(project, file)
+		bad, isProblems := asProblems(err)
+		if err != nil && !isProblems {
+			return nil, nil, err
+		}
+		problems = append(problems, bad...)
+		found = append(found, uses...)
+	}
 	slices.Sort(found)
-	return slices.Compact(found), nil
+	return slices.Compact(found), problems, nil
 }
 
 func isYAML(file string) bool { return slices.Contains([]string{".yaml", ".yml"}, filepath.Ext(file)) }

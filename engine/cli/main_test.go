@@ -36,6 +36,9 @@ func program() int {
 	if dir := os.Getenv("WORKFLOWS"); dir != "" {
 		p.Workflows = os.DirFS(dir)
 	}
+	if dir := os.Getenv("EXAMPLES"); dir != "" {
+		p.Examples = os.DirFS(dir)
+	}
 	for _, tool := range stages.Tools() {
 		run := func(ctx context.Context, args []string, s cli.Streams) error {
 			return tool.Run(ctx, args, s.In, s.Out, s.Err)

@@ -81,10 +81,7 @@ func (a *app) localViews(ctx context.Context) ([]pluginView, error) {
 	if err != nil {
 		return nil, err
 	}
-	uses, err := usedPlugins(project, nil)
-	if _, badWorkflow := asProblems(err); badWorkflow {
-		return nil, nil // validate says what is wrong with it
-	}
+	uses, _, err := usedPlugins(project, nil) // validate says what is wrong with a workflow
 	if err != nil || len(uses) == 0 {
 		return nil, err
 	}

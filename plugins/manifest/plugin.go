@@ -77,6 +77,9 @@ func ReadPlugin(path string) (*Plugin, error) {
 	return p, nil
 }
 
+// ErrNotBuilt is in the chain when a file that belongs to a plugin is not there.
+var ErrNotBuilt = errors.New("is it to be built or installed first? (its README, or so8t-plugin.yaml)")
+
 // Bounds of a so8t-plugin.yaml: far above any real one, and low enough that the YAML parser,
 // which takes time and memory by nesting, cannot be made to eat the machine.
 const (
@@ -179,7 +182,7 @@ func (p *Plugin) below(name string) ([]File, error) {
 	full := filepath.Join(p.Dir, filepath.FromSlash(name))
 	info, err := os.Stat(full)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("it has no %q: is it to be built or installed first? (its README, or so8t-plugin.yaml)", name)
+		return nil, fmt.Errorf("it has no %q: %w", name, ErrNotBuilt)
 	}
 	if err != nil {
 		return nil, err
