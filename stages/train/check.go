@@ -90,7 +90,11 @@ func (k *checker) base(c Config) *phi3.Folder {
 	}
 	// The tokens come with the base; with a dataset that is still to be made, nothing else
 	// would look at them before the stage runs.
-	if _, err := chat.Open(c.Base); err != nil {
+	template, err := chat.Open(c.Base)
+	if err == nil {
+		err = fits(c.Base, template)
+	}
+	if err != nil {
 		k.problem("base", plugins.BadInput, err.Error(), "")
 		_ = folder.Close()
 		return nil

@@ -3,11 +3,13 @@ package train
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/chat"
 	"github.com/so8t/so8t/stages/internal/dataset"
 	"github.com/so8t/so8t/stages/internal/loop"
+	"github.com/so8t/so8t/stages/internal/phi3"
 	"github.com/so8t/so8t/stages/internal/tokenizer"
 )
 
@@ -28,6 +30,9 @@ func load(ctx context.Context, c Config) (data, error) {
 		return d, plugins.Errorf(plugins.BadInput, "%w", err)
 	}
 	d.tokenizer = template.Tokenizer()
+	if err := fits(c.Base, template); err != nil {
+		return d, err
+	}
 	if d.train, err = d.rows(ctx, template, c, c.Dataset); err != nil {
 		return d, err
 	}
@@ -40,12 +45,25 @@ func load(ctx context.Context, c Config) (data, error) {
 	return d, err
 }
 
+// fits refuses a tokenizer whose ids the model's embeddings do not hold.
+func fits(base string, template *chat.Template) error {
+	m, err := phi3.ReadConfig(base)
+	if err != nil {
+		return plugins.Errorf(plugins.BadInput, "%w", err)
+	}
+	if n := template.Tokenizer().Size(); n > m.Vocab {
+		return plugins.Errorf(plugins.BadInput, "model folder %q: tokenizer.json has ids up to %d, vocab_size of config.json is %d: they belong to different models", base, n-1, m.Vocab)
+	}
+	return nil
+}
+
 func (d *data) rows(ctx context.Context, template *chat.Template, c Config, path string) ([]loop.Row, error) {
 	rows, err := dataset.ReadFile(path, false)
 	if err != nil {
 		return nil, plugins.Errorf(plugins.BadInput, "%w", err)
 	}
 	out := make([]loop.Row, 0, len(rows))
+	learnt := false
 	for i, r := range rows {
 		if i%1024 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -66,8 +84,12 @@ func (d *data) rows(ctx context.Context, template *chat.Template, c Config, path
 			ids, learn = ids[:c.Length], learn[:c.Length]
 			d.cut++
 		}
+		learnt = learnt || slices.Contains(learn, true)
 		out = append(out, loop.Row{Tokens: ids, Learn: learn})
 		d.longest = max(d.longest, len(ids))
+	}
+	if !learnt {
+		return nil, plugins.Errorf(plugins.BadInput, "%s: no row has anything to learn: only what the assistant says is learnt", path)
 	}
 	return out, nil
 }
