@@ -1,34 +1,42 @@
 package tokenizer
 
-// merges finds what two neighbouring tokens become. It is a hash table with open addressing:
-// the one lookup that encoding is made of.
+import "math"
+
+// merges finds what two neighbouring tokens become. It is a hash table with open addressing. Most pairs that are
+// asked for do not merge: a filter of one bit in 16 a merge tells so from a sixteenth of the table's memory.
 type merges struct {
-	mask  uint32
-	slots []mergeSlot
+	shift  uint32
+	slots  []mergeSlot
+	filter []uint64
 }
 
 type mergeSlot struct {
 	pair uint64 // left<<32 | right, plus 1; 0 = free
-	rank uint32
+	rank int32
 	id   int32
 }
 
 func newMerges(n int) *merges {
-	size := 16
-	for size < 2*n {
-		size *= 2
+	bits := uint32(4)
+	for 1<<bits < 2*n {
+		bits++
 	}
-	return &merges{mask: uint32(size - 1), slots: make([]mergeSlot, size)}
+	return &merges{shift: 64 - bits, slots: make([]mergeSlot, 1<<bits), filter: make([]uint64, max(1, 1<<bits*8/64))}
 }
 
 func pairKey(left, right int32) uint64 { return uint64(uint32(left))<<32 | uint64(uint32(right)) + 1 }
 
-func (m *merges) slot(key uint64) uint32 { return uint32(key*0x9e3779b97f4a7c15>>33) & m.mask }
+// spread is a hash of a pair, whose highest bits are the best.
+func spread(key uint64) uint64 { return key * 0x9e3779b97f4a7c15 }
 
 // add reports whether the pair is new.
-func (m *merges) add(left, right int32, rank uint32, id int32) bool {
+func (m *merges) add(left, right, rank, id int32) bool {
 	key := pairKey(left, right)
-	for i := m.slot(key); ; i = (i + 1) & m.mask {
+	hash := spread(key)
+	bit := hash >> (m.shift - 3)
+	m.filter[bit/64] |= 1 << (bit % 64)
+	mask := uint64(len(m.slots) - 1)
+	for i := hash >> m.shift; ; i = (i + 1) & mask {
 		switch s := &m.slots[i]; s.pair {
 		case 0:
 			*s = mergeSlot{key, rank, id}
@@ -40,12 +48,17 @@ func (m *merges) add(left, right int32, rank uint32, id int32) bool {
 }
 
 // noMerge is the rank of a pair that does not merge: above every other.
-const noMerge = ^uint32(0)
+const noMerge = math.MaxInt32
 
-func (m *merges) find(left, right int32) (rank uint32, id int32) {
+func (m *merges) find(left, right int32) (rank, id int32) {
 	key := pairKey(left, right)
-	for i := m.slot(key); ; i = (i + 1) & m.mask {
-		switch s := &m.slots[i]; s.pair {
+	hash := spread(key)
+	if bit := hash >> (m.shift - 3); m.filter[bit/64]>>(bit%64)&1 == 0 {
+		return noMerge, 0
+	}
+	mask := uint64(len(m.slots) - 1)
+	for i := hash >> m.shift; ; i = (i + 1) & mask {
+		switch s := &m.slots[i&mask]; s.pair {
 		case key:
 			return s.rank, s.id
 		case 0:
@@ -58,32 +71,37 @@ func (m *merges) find(left, right int32) (rank uint32, id int32) {
 // is faster than keeping a heap.
 const shortPiece = 96
 
-// merger holds the working memory of one encoding.
+// merger merges a text as byte-level BPE is defined, and holds the working memory for that. Encoding is made of
+// its results (encoder).
 type merger struct {
 	ids  []int32
-	rank []uint32 // of (ids[i], ids[i+1])
-	to   []int32  // what that pair becomes
+	rank []int32 // of (ids[i], ids[i+1])
+	to   []int32 // what that pair becomes
 	next []int32
 	prev []int32
 	heap []heapPair
+
+	last form // the last merge that was made
 }
 
-// merge appends the tokens of one piece: again and again the pair with the lowest rank,
-// the leftmost of equals, becomes one.
-func (w *merger) merge(m *merges, bytes *[256]int32, piece string, out []int32) []int32 {
-	w.ids = w.ids[:0]
-	for i := range len(piece) {
-		w.ids = append(w.ids, bytes[piece[i]])
+// merge leaves the tokens of a text in ids: again and again the pair with the lowest rank, the leftmost of
+// equals, becomes one.
+func (w *merger) merge(m *merges, bytes *[256]int32, text []byte) {
+	w.ids, w.last = w.ids[:0], form{rank: -1, even: true}
+	for _, b := range text {
+		w.ids = append(w.ids, bytes[b])
 	}
 	switch n := len(w.ids); {
 	case n == 1:
-		return append(out, w.ids[0])
 	case n <= shortPiece:
 		w.mergeShort(m)
 	default:
 		w.mergeLong(m)
 	}
-	return append(out, w.ids...)
+}
+
+func (w *merger) note(left, right, rank int32) {
+	w.last = form{left: left, right: right, rank: rank, even: w.last.even && rank >= w.last.rank}
 }
 
 func (w *merger) pairs(m *merges) {
@@ -98,7 +116,7 @@ func (w *merger) mergeShort(m *merges) {
 	w.pairs(m)
 	ids, rank, to := w.ids, w.rank, w.to
 	for len(rank) > 0 {
-		best, at := noMerge, 0
+		best, at := int32(noMerge), 0
 		for i, r := range rank {
 			if r < best {
 				best, at = r, i
@@ -107,6 +125,7 @@ func (w *merger) mergeShort(m *merges) {
 		if best == noMerge {
 			break
 		}
+		w.note(ids[at], ids[at+1], best)
 		ids[at] = to[at]
 		ids = append(ids[:at+1], ids[at+2:]...)
 		rank = append(rank[:at], rank[at+1:]...)
@@ -124,7 +143,7 @@ func (w *merger) mergeShort(m *merges) {
 // heapPair is a candidate: the pair that starts at symbol at. It is stale when that pair
 // has another rank by now.
 type heapPair struct {
-	rank uint32
+	rank int32
 	at   int32
 }
 
@@ -149,6 +168,7 @@ func (w *merger) mergeLong(m *merges) {
 			continue
 		}
 		right := w.next[i]
+		w.note(w.ids[i], w.ids[right], top.rank)
 		w.ids[i] = w.to[i]
 		w.rank[right] = noMerge // gone
 		w.next[i] = w.next[right]

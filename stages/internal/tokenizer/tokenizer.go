@@ -35,13 +35,16 @@ type Tokenizer struct {
 	addedByID  map[int32]int
 	match      *addedMatcher
 	split      splitter
-	whole      map[string]int32 // pieces that are tokens whatever the merges say (ignore_merges)
-	mergers    sync.Pool
+	trie       *trie
+	forms      []form           // by id
+	unmade     map[string]int32 // tokens that no merging makes; with ignore_merges a piece can be one
+	asIs       bool             // ignore_merges: a piece that is a token is that token
+	encoders   sync.Pool
 }
 
 func build(vocab map[string]int32, mergeTexts [][2]string, added []AddedToken, split splitter, ignoreMerges bool) (*Tokenizer, error) {
-	t := &Tokenizer{split: split, mergeTexts: mergeTexts, addedByID: map[int32]int{}}
-	t.mergers.New = func() any { return new(merger) }
+	t := &Tokenizer{split: split, mergeTexts: mergeTexts, addedByID: map[int32]int{}, asIs: ignoreMerges}
+	t.encoders.New = func() any { return new(encoder) }
 	size, err := idRange(vocab, added)
 	if err != nil {
 		return nil, err
@@ -68,13 +71,10 @@ func build(vocab map[string]int32, mergeTexts [][2]string, added []AddedToken, s
 		if !ok1 || !ok2 || !ok3 {
 			return nil, fmt.Errorf("merge %d of %q and %q: not in the vocabulary", i, m[0], m[1])
 		}
-		t.merges.add(left, right, uint32(i), id)
+		t.merges.add(left, right, int32(i), id)
 	}
-	if ignoreMerges {
-		t.whole = make(map[string]int32, len(vocab))
-		for text, id := range vocab {
-			t.whole[unspell(text)] = id
-		}
+	if err := t.index(vocab); err != nil {
+		return nil, err
 	}
 	t.addTokens(added)
 	return t, nil
@@ -126,18 +126,20 @@ func (t *Tokenizer) Encode(text string) []int32 { return t.AppendEncode(nil, tex
 
 // AppendEncode appends the ids of Encode to dst.
 func (t *Tokenizer) AppendEncode(dst []int32, text string) []int32 {
-	w := t.mergers.Get().(*merger)
+	e := t.encoders.Get().(*encoder)
 	for len(text) > 0 {
 		n := t.split(text)
 		piece := text[:n]
 		text = text[n:]
-		if id, ok := t.whole[piece]; ok {
-			dst = append(dst, id)
-			continue
+		if t.asIs {
+			if id, ok := t.wholeToken(piece); ok {
+				dst = append(dst, id)
+				continue
+			}
 		}
-		dst = w.merge(t.merges, &t.bytes, piece, dst)
+		dst = e.piece(t, piece, dst)
 	}
-	t.mergers.Put(w)
+	t.encoders.Put(e)
 	return dst
 }
 
