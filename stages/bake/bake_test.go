@@ -11,6 +11,7 @@ import (
 
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/backend"
+	"github.com/so8t/so8t/stages/internal/baked"
 	"github.com/so8t/so8t/stages/internal/chat"
 	"github.com/so8t/so8t/stages/internal/compute"
 	"github.com/so8t/so8t/stages/internal/phi3"
@@ -128,7 +129,7 @@ func TestRun_BakedFolderEqualsTheTrainedModel(t *testing.T) {
 	if p.WithoutAdapter < 0.1*p.LogitRange {
 		t.Errorf("the adapter changes the logits by only %v: the test shows nothing", p.WithoutAdapter)
 	}
-	if len(report.Tensors) != len(folder.Config.Tensors()) || len(report.Layers) != folder.Config.Layers || report.MergedOnto.Base != original {
+	if len(report.Tensors) != len(folder.Config.Tensors()) || len(report.Layers) != folder.Config.Layers || report.MergedOnto.Base != baked.Original {
 		t.Errorf("report %+v", report)
 	}
 }

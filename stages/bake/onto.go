@@ -7,31 +7,13 @@ import (
 
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/backend"
+	"github.com/so8t/so8t/stages/internal/baked"
 	"github.com/so8t/so8t/stages/internal/chat"
 	"github.com/so8t/so8t/stages/internal/dataset"
 	"github.com/so8t/so8t/stages/internal/phi3"
 	"github.com/so8t/so8t/stages/internal/safetensors"
 	"github.com/so8t/so8t/stages/internal/so8t"
 )
-
-// The bases that an adapter can be merged onto.
-const (
-	original    = "original"
-	dequantised = "dequantised"
-)
-
-// Onto says which base the adapter was merged onto, and why.
-type Onto struct {
-	// Storage is how training kept the base.
-	Storage string `json:"storage"`
-	Base    string `json:"base"`
-	Reason  string `json:"reason"`
-	// ValidationTokens and the mean -log p of each of them in nats, on the model as it is
-	// exported; absent when the bases are the same or there is no validation set.
-	ValidationTokens int      `json:"validation_tokens,omitempty"`
-	NLLOriginal      *float64 `json:"nll_original,omitempty"`
-	NLLDequantised   *float64 `json:"nll_dequantised,omitempty"`
-}
 
 // chooser finds the base to merge onto.
 type chooser struct {
@@ -42,8 +24,8 @@ type chooser struct {
 	validation examples
 }
 
-func (c chooser) choose(ctx context.Context) (phi3.Source, Onto, error) {
-	o := Onto{Storage: c.config.Storage, Base: original, Reason: "training kept the base as it is in its files: the two bases are the same"}
+func (c chooser) choose(ctx context.Context) (phi3.Source, baked.Onto, error) {
+	o := baked.Onto{Storage: c.config.Storage, Base: baked.Original, Reason: "training kept the base as it is in its files: the two bases are the same"}
 	kept, differs := phi3.NewKept(c.folder, phi3.Storage(c.config.Storage))
 	if !differs {
 		return c.folder, o, nil
@@ -59,13 +41,13 @@ func (c chooser) choose(ctx context.Context) (phi3.Source, Onto, error) {
 	case c.config.MergeOnto != "auto":
 		o.Base, o.Reason = c.config.MergeOnto, "merge_onto says so"
 	case o.NLLOriginal == nil:
-		o.Base, o.Reason = dequantised, "the adapter was fitted to it, and there is no validation set to compare on"
+		o.Base, o.Reason = baked.Dequantised, "the adapter was fitted to it, and there is no validation set to compare on"
 	case *o.NLLDequantised < *o.NLLOriginal:
-		o.Base, o.Reason = dequantised, "its validation NLL is lower"
+		o.Base, o.Reason = baked.Dequantised, "its validation NLL is lower"
 	default:
 		o.Reason = "its validation NLL is no higher"
 	}
-	if o.Base == dequantised {
+	if o.Base == baked.Dequantised {
 		return kept, o, nil
 	}
 	return c.folder, o, nil

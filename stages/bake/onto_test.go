@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/stages/internal/baked"
 	"github.com/so8t/so8t/stages/internal/chat"
 	"github.com/so8t/so8t/stages/internal/phi3"
 )
@@ -30,7 +31,7 @@ func validationSet(t *testing.T) string {
 func TestRun_MergesOntoTheBaseOfTheLowerNLL(t *testing.T) {
 	dir, validation := saved(t, adapter(t, open(t, base).Config)), validationSet(t)
 	tensor := map[string]string{}
-	for _, onto := range []string{"auto", original, dequantised} {
+	for _, onto := range []string{"auto", baked.Original, baked.Dequantised} {
 		_, r, result, err := run(t, map[string]any{"base": base, "adapter": dir, "storage": "nf4", "merge_onto": onto, "validation": validation})
 		if err != nil {
 			t.Fatal(err)
@@ -44,9 +45,9 @@ func TestRun_MergesOntoTheBaseOfTheLowerNLL(t *testing.T) {
 		}
 		want := onto
 		if onto == "auto" {
-			want = original
+			want = baked.Original
 			if *o.NLLDequantised < *o.NLLOriginal {
-				want = dequantised
+				want = baked.Dequantised
 			}
 		}
 		if o.Base != want {
@@ -57,7 +58,7 @@ func TestRun_MergesOntoTheBaseOfTheLowerNLL(t *testing.T) {
 		}
 		tensor[onto] = r.Tensors["model.layers.0.mlp.down_proj.weight"]
 	}
-	if tensor[original] == tensor[dequantised] {
+	if tensor[baked.Original] == tensor[baked.Dequantised] {
 		t.Error("both bases give the same weights")
 	}
 }
@@ -73,7 +74,7 @@ func TestChooser_MeasuresTheExportedModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, r, _, err := run(t, map[string]any{"base": base, "adapter": saved(t, adapter(t, folder.Config)), "storage": "int8", "merge_onto": original, "validation": validation})
+	out, r, _, err := run(t, map[string]any{"base": base, "adapter": saved(t, adapter(t, folder.Config)), "storage": "int8", "merge_onto": baked.Original, "validation": validation})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,11 +102,11 @@ func TestChooser_MeasuresTheExportedModel(t *testing.T) {
 func TestChoose_WithoutMeasuring(t *testing.T) {
 	folder := open(t, base)
 	for _, c := range []struct{ storage, onto, want string }{
-		{"native", "auto", original}, {"bf16", "auto", original}, {"native", dequantised, original},
-		{"int8", "auto", dequantised}, {"int8", original, original},
+		{"native", "auto", baked.Original}, {"bf16", "auto", baked.Original}, {"native", baked.Dequantised, baked.Original},
+		{"int8", "auto", baked.Dequantised}, {"int8", baked.Original, baked.Original},
 	} {
 		source, o, err := chooser{config: Config{Storage: c.storage, MergeOnto: c.onto}, folder: folder}.choose(t.Context())
-		if err != nil || o.Base != c.want || o.Reason == "" || (source == phi3.Source(folder)) != (c.want == original) {
+		if err != nil || o.Base != c.want || o.Reason == "" || (source == phi3.Source(folder)) != (c.want == baked.Original) {
 			t.Errorf("%+v gives %+v, %v", c, o, err)
 		}
 	}

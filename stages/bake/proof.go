@@ -74,7 +74,7 @@ type prover struct {
 const (
 	trained = iota
 	bare
-	baked
+	inWeights
 	written
 )
 
@@ -105,15 +105,15 @@ func (p prover) run(ctx context.Context, prompts [][]int32) (Proof, error) {
 	if math.IsNaN(high-low) || math.IsInf(high-low, 0) {
 		return Proof{}, plugins.Errorf(plugins.BadInput, "the trained model's logits go from %v to %v: the adapter is broken", low, high)
 	}
-	for _, side := range []int{baked, written} {
+	for _, side := range []int{inWeights, written} {
 		if math.IsNaN(far[side]) {
 			return Proof{}, plugins.Errorf(plugins.Internal, "the baked model gives NaN as a logit")
 		}
 	}
 	proof.LogitRange = high - low
-	proof.MaxError, proof.WithoutAdapter, proof.WrittenMaxError = far[baked], far[bare], far[written]
+	proof.MaxError, proof.WithoutAdapter, proof.WrittenMaxError = far[inWeights], far[bare], far[written]
 	if proof.LogitRange > 0 {
-		proof.RelativeError, proof.WrittenRelativeError = far[baked]/proof.LogitRange, far[written]/proof.LogitRange
+		proof.RelativeError, proof.WrittenRelativeError = far[inWeights]/proof.LogitRange, far[written]/proof.LogitRange
 	}
 	return proof, nil
 }
@@ -145,16 +145,7 @@ func (p Proof) check(tolerance float64, dtype string) error {
 func memory(c *phi3.Config, adapter *so8t.Adapter) int64 {
 	const (
 		sides     = written + 1
-		sources   = 3
 		positions = 2 * randomPrompts * randomLength // the sentences have about as many
-		float     = 4
 	)
-	rows := int64(2*c.Hidden + c.QKVOut() + c.AttnOut() + 3*c.Intermediate)
-	total := sides*positions*float*rows + int64(sources+writers)*chunkBytes + 128<<20
-	if adapter != nil && adapter.LoRA != nil {
-		for _, m := range adapter.LoRA.Modules {
-			total += float * int64(len(m.A)+len(m.B))
-		}
-	}
-	return total
+	return c.LockstepBytes(sides, positions) + writers*chunkBytes + adapter.Bytes() + 128<<20
 }

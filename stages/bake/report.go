@@ -2,6 +2,7 @@ package bake
 
 import (
 	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/stages/internal/baked"
 	"github.com/so8t/so8t/stages/internal/so8t"
 )
 
@@ -9,15 +10,12 @@ import (
 type Report struct {
 	LayersFolded  int           `json:"layers_folded"`
 	ModulesMerged int           `json:"modules_merged"`
-	MergedOnto    Onto          `json:"merged_onto"`
 	Proof         Proof         `json:"proof"`
 	Layers        []LayerReport `json:"layers"`
-	DType         string        `json:"dtype"`
-	// CastError is the relative root mean square of what the cast to DType changed, over the
-	// tensors that were computed; the others are copied.
+	// CastError is the relative root mean square of what the cast to the written type changed,
+	// over the tensors that were computed; the others are copied.
 	CastError float64 `json:"cast_error"`
-	// Tensors are the sha256 of the written bytes.
-	Tensors map[string]string `json:"tensors"`
+	baked.Recipe
 }
 
 // LayerReport is one folded gate.
@@ -65,12 +63,14 @@ func (r Report) checkCounts(a *so8t.Adapter) error {
 	return nil
 }
 
-// metrics are the figures of the run.
-func (r Report) metrics() map[string]float64 {
+// metrics are the figures of the run, and of the folder if one was written.
+func (r Report) metrics(folder bool) map[string]float64 {
 	m := map[string]float64{
 		"layers_folded": float64(r.LayersFolded), "modules_merged": float64(r.ModulesMerged),
 		"max_error": r.Proof.MaxError, "relative_error": r.Proof.RelativeError,
-		"written_relative_error": r.Proof.WrittenRelativeError, "cast_error": r.CastError,
+	}
+	if folder {
+		m["written_relative_error"], m["cast_error"] = r.Proof.WrittenRelativeError, r.CastError
 	}
 	for _, layer := range r.Layers {
 		m["orthogonality_error"] = max(m["orthogonality_error"], layer.Orthogonality)

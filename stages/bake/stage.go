@@ -1,7 +1,8 @@
 // Package bake is the stage that puts what was trained into the weights: LoRA is merged, then
-// every gate is folded into its o_proj, and a stock Phi-3 folder is written that needs neither.
-// Before anything is published, the logits of the two models are compared. Weights pass through in
-// chunks of rows: a model of 7.7 GB takes about a gigabyte with a large adapter.
+// every gate is folded into its o_proj, and a stock Phi-3 folder is written that needs neither; or
+// none, and the report says how a gguf stage makes the same weights again. Before anything is
+// published, the logits of the two models are compared. Weights pass through in chunks of rows: a
+// model of 7.7 GB takes about a gigabyte with a large adapter.
 package bake
 
 import (
@@ -13,6 +14,7 @@ import (
 
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/backend"
+	"github.com/so8t/so8t/stages/internal/baked"
 	"github.com/so8t/so8t/stages/internal/chat"
 	"github.com/so8t/so8t/stages/internal/compute"
 	"github.com/so8t/so8t/stages/internal/jsonfile"
@@ -27,7 +29,8 @@ type Stage struct{}
 type Config struct {
 	Base    string `json:"base" format:"path" required:"true" help:"Hugging Face folder the adapter was trained on"`
 	Adapter string `json:"adapter" format:"path" media:"application/vnd.so8t.adapter" required:"true" help:"adapter folder of the train stage"`
-	DType   string `json:"dtype" default:"auto" enum:"auto,float32,float16,bfloat16" help:"type of the written weights; auto: the base's"`
+	Folder  bool   `json:"folder" default:"true" help:"false: the weights are proven and not written; a gguf stage that is given base, adapter and this report as bake makes them again, unrounded, and needs no folder"`
+	DType   string `json:"dtype" default:"auto" enum:"auto,float32,float16,bfloat16" help:"type of the written weights; auto: the base's. Without a folder they are not rounded"`
 	// Tolerance is relative to the range of the logits. Both sides compute in float32, in
 	// another order: 1e-4 is the rounding that this allows.
 	Tolerance float64 `json:"tolerance" default:"1e-4" exmin:"0" help:"largest difference of logits between gated and baked model, as a share of their range"`
@@ -39,22 +42,33 @@ type Config struct {
 	Threads    int    `json:"threads" default:"0" min:"0" help:"0: one for each core"`
 }
 
-// dtype is the type of the written weights.
+// dtype is the type of the weights.
 func (c Config) dtype(m *phi3.Config) string {
-	if c.DType == "auto" {
+	switch {
+	case !c.Folder:
+		return baked.DType
+	case c.DType == "auto":
 		return m.DType
 	}
 	return c.DType
 }
 
+// check is what can be told without looking at a file.
+func (c Config) check() *plugins.Problem {
+	if !c.Folder && c.DType != "auto" && c.DType != baked.DType {
+		return &plugins.Problem{Field: "dtype", Code: plugins.BadInput, Message: "without a folder no weights are written, and none are rounded to " + c.DType, Hint: "leave out dtype, or folder: false"}
+	}
+	return nil
+}
+
 // Describe says what the stage is.
 func (Stage) Describe() plugins.Description {
 	return plugins.Description{
-		Name: "bake", Version: "1", Revision: 2, Kind: plugins.KindStage,
+		Name: "bake", Version: "1", Revision: 3, Kind: plugins.KindStage,
 		Help: "merges LoRA and folds the gates into the weights, proven on the logits",
 		With: plugins.SchemaOf(Config{}),
 		Outputs: []plugins.Output{
-			{Name: "model", MediaType: "application/x-huggingface-folder", Help: "a stock Phi-3 folder"},
+			{Name: "model", MediaType: "application/x-huggingface-folder", Help: "a stock Phi-3 folder; absent with folder: false", Optional: true},
 			{Name: "report", Path: "bake_report.json", MediaType: "application/json", Help: "the proof, and the digest of every tensor"},
 		},
 		Metrics: []plugins.MetricSpec{
@@ -79,6 +93,9 @@ func (Stage) Check(_ context.Context, req plugins.CheckRequest) (plugins.CheckRe
 		report.Problems = append(report.Problems, plugins.InputProblem("", err))
 		return report, nil
 	}
+	if p := c.check(); p != nil {
+		report.Problems = append(report.Problems, *p)
+	}
 	compute.Check(&report, c.Backend, c.Threads)
 	var adapter *so8t.Adapter
 	if c.Adapter != "" {
@@ -90,7 +107,9 @@ func (Stage) Check(_ context.Context, req plugins.CheckRequest) (plugins.CheckRe
 	if c.Base != "" {
 		if folder, err := phi3.OpenFolder(c.Base); err == nil {
 			report.Needs.Memory = memory(folder.Config, adapter)
-			if d, known := dtypes[c.dtype(folder.Config)]; known {
+			if d, known := dtypes[c.dtype(folder.Config)]; known && !c.Folder {
+				// A report is all that is written.
+			} else if known {
 				report.Needs.Disk = folder.Config.FileBytes(d.Bits() / 8)
 			} else {
 				report.Problems = append(report.Problems, plugins.Problem{Field: "dtype", Code: plugins.BadInput,
@@ -111,6 +130,9 @@ func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error
 	if err := plugins.DecodeWith(a.With, &c); err != nil {
 		return plugins.Result{}, err
 	}
+	if p := c.check(); p != nil {
+		return plugins.Result{}, plugins.Errorf(plugins.BadInput, "%s: %s", p.Field, p.Message)
+	}
 	folder, err := phi3.OpenFolder(c.Base)
 	if err != nil {
 		return plugins.Result{}, plugins.Errorf(plugins.BadInput, "%w", err)
@@ -125,14 +147,18 @@ func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error
 		return plugins.Result{}, err
 	}
 	defer func() { _ = be.Close() }()
-	report, err := b.run(ctx, be, filepath.Join(a.OutputDir, "model"))
+	dir := ""
+	if c.Folder {
+		dir = filepath.Join(a.OutputDir, "model")
+	}
+	report, err := b.run(ctx, be, dir)
 	if err != nil {
 		return plugins.Result{}, err
 	}
 	if err := jsonfile.Write(filepath.Join(a.OutputDir, "bake_report.json"), report); err != nil {
 		return plugins.Result{}, err
 	}
-	return plugins.Result{Metrics: report.metrics()}, nil
+	return plugins.Result{Metrics: report.metrics(c.Folder)}, nil
 }
 
 // baking is one attempt.
@@ -168,10 +194,10 @@ func (b *baking) read() error {
 	return err
 }
 
-// run writes the folder and proves it; a model that fails the proof is removed.
+// run makes the weights and proves them; a folder of them that fails the proof is removed.
 func (b *baking) run(ctx context.Context, be backend.Backend, dir string) (r Report, err error) {
 	defer func() {
-		if err != nil {
+		if err != nil && dir != "" {
 			_ = os.RemoveAll(dir)
 		}
 	}()
@@ -191,17 +217,21 @@ func (b *baking) run(ctx context.Context, be backend.Backend, dir string) (r Rep
 	if err := w.run(ctx); err != nil {
 		return r, err
 	}
-	r = Report{LayersFolded: w.folded, ModulesMerged: w.merges, MergedOnto: onto, Layers: b.layers, DType: w.dtype, CastError: w.cast.relative(), Tensors: w.digests}
+	r = Report{LayersFolded: w.folded, ModulesMerged: w.merges, Layers: b.layers, CastError: w.cast.relative(),
+		Recipe: baked.Recipe{MergedOnto: onto, DType: w.dtype, Tensors: w.digests}}
 	if err := r.checkCounts(b.adapter); err != nil {
 		return r, err
 	}
 	debug.FreeOSMemory() // the writer's buffers
-	files, err := phi3.OpenFolder(dir)
-	if err != nil {
-		return r, fmt.Errorf("opening the baked model: %w", err)
+	p := prover{be: be, config: m, base: base, adapter: b.adapter, merged: merged, layer: func(done int) { step(tensors + done) }}
+	if dir != "" {
+		files, err := phi3.OpenFolder(dir)
+		if err != nil {
+			return r, fmt.Errorf("opening the baked model: %w", err)
+		}
+		defer files.Close()
+		p.written = files
 	}
-	defer files.Close()
-	p := prover{be: be, config: m, base: base, adapter: b.adapter, merged: merged, written: files, layer: func(done int) { step(tensors + done) }}
 	if r.Proof, err = p.run(ctx, b.prompts); err != nil {
 		return r, err
 	}

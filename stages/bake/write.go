@@ -37,9 +37,9 @@ var dtypes = map[string]safetensors.DType{
 	"float32": safetensors.F32, "float16": safetensors.F16, "bfloat16": safetensors.BF16,
 }
 
-// modelWriter streams merged tensors into a folder.
+// modelWriter streams merged tensors into a folder, or only through their digests.
 type modelWriter struct {
-	dir     string
+	dir     string // "": no folder is written
 	base    string // whose companions are copied
 	folder  *phi3.Folder
 	merged  *phi3.Merged
@@ -57,14 +57,11 @@ type modelWriter struct {
 	encoded        chan []byte
 }
 
-// run writes the tensors, a chunk of rows at a time, and what else belongs to a model.
+// run makes the tensors, a chunk of rows at a time, and the folder, if there is to be one.
 func (w *modelWriter) run(ctx context.Context) error {
 	d, known := dtypes[w.dtype]
 	if !known {
 		return fmt.Errorf("weights of type %q cannot be written", w.dtype)
-	}
-	if err := os.MkdirAll(w.dir, 0o755); err != nil {
-		return fmt.Errorf("making the model folder: %w", err)
 	}
 	w.digests = map[string]string{}
 	w.jobs = min(inorder.Jobs(w.jobs), writers)
@@ -77,6 +74,22 @@ func (w *modelWriter) run(ctx context.Context) error {
 			}
 			return w.tensor(out, t, d)
 		}})
+	}
+	if w.dir != "" {
+		return w.folderOf(tensors)
+	}
+	for _, t := range tensors {
+		if err := t.WriteTo(io.Discard); err != nil {
+			return fmt.Errorf("merging tensor %q: %w", t.Name, err)
+		}
+	}
+	return nil
+}
+
+// folderOf writes the tensors and what else belongs to a model.
+func (w *modelWriter) folderOf(tensors []safetensors.Tensor) error {
+	if err := os.MkdirAll(w.dir, 0o755); err != nil {
+		return fmt.Errorf("making the model folder: %w", err)
 	}
 	if err := safetensors.WriteFolder(w.dir, tensors, nil, w.shard); err != nil {
 		return fmt.Errorf("writing the baked weights: %w", err)

@@ -10,9 +10,13 @@ import (
 
 // Config is the stage's `with`.
 type Config struct {
-	Model string `json:"model" format:"path" required:"true" help:"Hugging Face folder"`
-	Type  string `json:"type" default:"F16" enum:"F32,F16,BF16,Q8_0,Q6_K,Q5_K_M,Q5_K_S,Q5_1,Q5_0,Q4_K_M,Q4_K_S,Q4_1,Q4_0,Q3_K_M,Q3_K_S" help:"type of the matrices; norms stay F32"`
-	Name  string `json:"name" default:"so8t" help:"general.name in the file; must not hold phi3 or phi-3"`
+	Model   string `json:"model" format:"path" help:"Hugging Face folder; none: base, adapter and bake say what it would hold"`
+	Base    string `json:"base" format:"path" help:"Hugging Face folder that the adapter was trained on"`
+	Adapter string `json:"adapter" format:"path" media:"application/vnd.so8t.adapter" help:"adapter folder of the train stage. With model, base and adapter are what it was baked of: the file's predictions are compared with theirs instead of model's"`
+	Bake    string `json:"bake" format:"path" help:"without model: report of a bake stage with folder: false. The weights that it proved are merged again while the file is written, unrounded, and must have its digests"`
+
+	Type string `json:"type" default:"F16" enum:"F32,F16,BF16,Q8_0,Q6_K,Q5_K_M,Q5_K_S,Q5_1,Q5_0,Q4_K_M,Q4_K_S,Q4_1,Q4_0,Q3_K_M,Q3_K_S" help:"type of the matrices; norms stay F32"`
+	Name string `json:"name" default:"so8t" help:"general.name in the file; must not hold phi3 or phi-3"`
 
 	OutputType    string `json:"output_type" default:"" help:"type of output.weight, or of the embedding that takes its place; none: as type says"`
 	EmbeddingType string `json:"embedding_type" default:"" help:"type of token_embd.weight; none: as type says"`
@@ -22,8 +26,6 @@ type Config struct {
 	HeldOut       string  `json:"heldout" format:"path" help:"text, or rows of a dataset (.jsonl), on which the file's predictions must be those of the unquantised model; none: not compared"`
 	HeldOutTokens int     `json:"heldout_tokens" default:"0" min:"0" help:"at most so many of its tokens; 0: 8192, or 1024 from a billion parameters on"`
 	MaxKL         float64 `json:"max_kl" default:"0" min:"0" help:"largest mean KL from the unquantised model, in nats; 0: by type and size, 1e-2 for Q4_K_M (6e-2 from a billion parameters on)"`
-	Base          string  `json:"base" format:"path" help:"with adapter: what model was baked of, to compare with instead of model"`
-	Adapter       string  `json:"adapter" format:"path" help:"the adapter that was baked into base"`
 	Backend       string  `json:"backend" default:"auto" enum:"auto,cpu,cuda" help:"what computes the comparison"`
 	Threads       int     `json:"threads" default:"0" min:"0" help:"0: one for each core"`
 }
@@ -60,8 +62,15 @@ func (c Config) check(pending []string) *plugins.Problem {
 		return problem("name", err.Error())
 	}
 	given := func(field, value string) bool { return value != "" || slices.Contains(pending, field) }
-	if given("base", c.Base) != given("adapter", c.Adapter) {
+	switch model, base, adapter, bake := given("model", c.Model), given("base", c.Base), given("adapter", c.Adapter), given("bake", c.Bake); {
+	case base != adapter:
 		return problem("adapter", "base and adapter go together")
+	case model && bake:
+		return problem("bake", "the weights come of model, or of base, adapter and bake")
+	case !model && !base:
+		return problem("model", "nothing to write: give model, or base, adapter and bake")
+	case !model && !bake:
+		return problem("bake", "without model, the report of a bake stage with folder: false says what is to be merged")
 	}
 	return nil
 }

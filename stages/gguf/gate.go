@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/chat"
@@ -15,7 +16,6 @@ import (
 	"github.com/so8t/so8t/stages/internal/divergence"
 	"github.com/so8t/so8t/stages/internal/modelfile"
 	"github.com/so8t/so8t/stages/internal/phi3"
-	"github.com/so8t/so8t/stages/internal/so8t"
 )
 
 // large is the number of parameters from which on a model is slow to run and its limits are wider:
@@ -60,15 +60,15 @@ type Divergence struct {
 
 // gate compares the written file's predictions on held-out text with those of the model that it
 // was made of: the base with its adapter when they are given, else the folder.
-func (c Config) gate(ctx context.Context, a *plugins.Attempt, path string, source *modelfile.Model) (*Divergence, error) {
-	ids, err := heldOut(c.HeldOut, source.Template)
+func (c Config) gate(ctx context.Context, a *plugins.Attempt, path string, m *material) (*Divergence, error) {
+	ids, err := heldOut(c.HeldOut, m.Template)
 	if err != nil {
 		return nil, plugins.Errorf(plugins.BadInput, "%w", err)
 	}
-	chunk := min(divergence.Chunk, source.Config.OriginalMaxPositions, source.Config.MaxPositions)
+	chunk := min(divergence.Chunk, m.Config.OriginalMaxPositions, m.Config.MaxPositions)
 	tokens := c.HeldOutTokens
 	if tokens == 0 {
-		tokens = heldOutTokens(source.Config)
+		tokens = heldOutTokens(m.Config)
 	}
 	ids = ids[:min(len(ids), max(tokens, chunk))/chunk*chunk]
 	if len(ids) == 0 {
@@ -84,30 +84,24 @@ func (c Config) gate(ctx context.Context, a *plugins.Attempt, path string, sourc
 		return nil, err
 	}
 	defer written.Close()
-	candidate := &runner{}
-	defer candidate.release()
-	if err := candidate.load(be, written, nil, chunk); err != nil {
-		return nil, err
+	if err := sameShape(m.Config, written.Config); err != nil {
+		return nil, plugins.Errorf(plugins.Internal, "the written file: %w", err)
 	}
-	reference := &runner{}
-	defer reference.release()
-	model, adapter, err := c.reference(source)
+	pair := divergence.Pair{Backend: be, Config: m.Config, Reference: m.reference, Candidate: phi3.Side{Source: written.Source}}
+	r, err := pair.Measure(ctx, ids, chunk, func(done, total int) { a.Progress(int64(done), int64(total), "layer") })
 	if err != nil {
 		return nil, err
 	}
-	if model != source {
-		defer model.Close()
-	}
-	if err := reference.load(be, model, adapter, chunk); err != nil {
-		return nil, err
-	}
-	total := int64(len(ids) / chunk)
-	r, err := divergence.Measure(ctx, reference.Runner, candidate.Runner, ids, chunk, func(done int) { a.Progress(int64(done), total, "chunk") })
-	if err != nil {
-		return nil, err
-	}
-	d := &Divergence{Report: r, PerplexityRatio: r.PerplexityRatio(), Limit: c.limit(source.Config.Parameters())}
+	d := &Divergence{Report: r, PerplexityRatio: r.PerplexityRatio(), Limit: c.limit(m.Config.Parameters())}
 	return d, d.check(c)
+}
+
+// sameShape wants two models to compute alike.
+func sameShape(a, b *phi3.Config) error {
+	if d := a.Differences(b); d != nil {
+		return fmt.Errorf("its configuration is another: %s", strings.Join(d, ", "))
+	}
+	return nil
 }
 
 // check refuses a file that predicts otherwise than its source.
@@ -117,40 +111,6 @@ func (d *Divergence) check(c Config) error {
 	}
 	return plugins.Errorf(plugins.Gate, "mean KL of %s from the unquantised model is %.3g nats on %d held-out positions, more than %.3g (99 %% %.3g, max %.3g; same top %.2f %%; perplexity %.4f instead of %.4f); take a type with more bits, or set max_kl",
 		c.Type, d.MeanKL, d.Positions, d.Limit, d.P99KL, d.MaxKL, 100*d.SameTop, d.Candidate.Perplexity, d.Reference.Perplexity)
-}
-
-// gateMemory is what two models take that run side by side, in bytes, at most.
-func gateMemory(m *modelfile.Model) (int64, error) {
-	dry := compute.OpenDry()
-	defer func() { _ = dry.Close() }()
-	const float = 4 // what the file's weights are widened to
-	p, err := m.Config.PlanScoring(dry, float)
-	logits := int64(divergence.Chunk/2) * int64(m.Config.Vocab) * float
-	return 2*p.Total() + logits, err
-}
-
-// reference is the model that the file stands for, and its adapter if it has one.
-func (c Config) reference(source *modelfile.Model) (*modelfile.Model, *so8t.Adapter, error) {
-	if c.Base == "" {
-		return source, nil, nil
-	}
-	adapter, err := so8t.ReadAdapter(c.Adapter)
-	if err != nil {
-		return nil, nil, plugins.Errorf(plugins.BadInput, "%w", err)
-	}
-	base, err := modelfile.Open(c.Base)
-	if err != nil {
-		return nil, nil, plugins.Errorf(plugins.BadInput, "%w", err)
-	}
-	err = phi3.CheckAdapter(base.Config, adapter)
-	if err == nil && base.Config.Vocab != source.Config.Vocab {
-		err = fmt.Errorf("the base has %d tokens, the model %d", base.Config.Vocab, source.Config.Vocab)
-	}
-	if err != nil {
-		_ = base.Close()
-		return nil, nil, plugins.Errorf(plugins.BadInput, "%w", err)
-	}
-	return base, adapter, nil
 }
 
 // heldOut reads tokens of a text, or of a dataset's conversations one after the other.

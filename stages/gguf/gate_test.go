@@ -144,13 +144,16 @@ func TestCheck_OverridesAndPairs(t *testing.T) {
 		`{"type":"Q4_K_M","embedding_type":"Q9"}`: "embedding_type",
 		`{"type":"Q4_K_M","output_type":"x"}`:     "output_type",
 		`{"base":"x"}`:                            "adapter",
+		`{}`:                                      "model",
+		`{"base":"x","adapter":"y"}`:              "bake",
+		`{"model":"z","base":"x","adapter":"y","bake":"r"}`: "bake",
 	} {
 		report, err := Stage{}.Check(t.Context(), plugins.CheckRequest{With: []byte(with)})
 		if err != nil || len(report.Problems) != 1 || report.Problems[0].Field != field {
 			t.Errorf("%s: %+v, %v", with, report.Problems, err)
 		}
 	}
-	report, err := Stage{}.Check(t.Context(), plugins.CheckRequest{With: []byte(`{"base":"x"}`), Pending: []string{"model", "adapter"}})
+	report, err := Stage{}.Check(t.Context(), plugins.CheckRequest{With: []byte(`{"base":"` + model + `"}`), Pending: []string{"model", "adapter"}})
 	if err != nil || len(report.Problems) != 0 {
 		t.Errorf("an adapter that is still to be trained: %+v, %v", report.Problems, err)
 	}

@@ -1,6 +1,7 @@
 package gguf
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -124,5 +125,39 @@ func TestVerify_SeesAnotherTokenizer(t *testing.T) {
 	}
 	if err := sameTokens(other, m.Template); err == nil {
 		t.Error("a tokenizer with half of the merges passes for the source's")
+	}
+}
+
+// A byte that changes on its way to the disk and back is seen, in the first tensor and in the last.
+func TestVerify_SeesAnotherByte(t *testing.T) {
+	m, err := Config{Model: model, Type: "Q8_0", Name: "tiny"}.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	e, err := Config{Type: "Q8_0", Name: "tiny"}.export(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), fileName)
+	if err := writeFile(t.Context(), &plugins.Attempt{}, path, e); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := verify(path, e); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, behind := range []int{1, 2_000_000} {
+		spoilt := bytes.Clone(whole)
+		spoilt[len(spoilt)-behind] ^= 1
+		if err := os.WriteFile(path, spoilt, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := verify(path, e); plugins.CodeOf(err) != plugins.Internal || !strings.Contains(err.Error(), "is not what was written") {
+			t.Errorf("a byte %d before the end: %v", behind, err)
+		}
 	}
 }

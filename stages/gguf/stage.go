@@ -1,6 +1,6 @@
-// Package gguf is the stage that turns a Hugging Face folder into one GGUF file of one type,
-// for llama.cpp and Ollama, reads it back to see that it holds the model, and, given held-out text,
-// that it predicts what the unquantised model does.
+// Package gguf is the stage that turns a Hugging Face folder, or a base with its adapter as a bake
+// proved them, into one GGUF file of one type, for llama.cpp and Ollama, reads it back to see that it
+// holds the model, and, given held-out text, that it predicts what the unquantised model does.
 package gguf
 
 import (
@@ -11,10 +11,14 @@ import (
 	"slices"
 
 	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/stages/internal/baked"
 	"github.com/so8t/so8t/stages/internal/compute"
+	"github.com/so8t/so8t/stages/internal/divergence"
 	"github.com/so8t/so8t/stages/internal/imatrix"
 	"github.com/so8t/so8t/stages/internal/jsonfile"
 	"github.com/so8t/so8t/stages/internal/modelfile"
+	"github.com/so8t/so8t/stages/internal/phi3"
+	"github.com/so8t/so8t/stages/internal/so8t"
 )
 
 // Stage is the stage.
@@ -26,7 +30,7 @@ const fileName = "model.gguf"
 // Describe says what the stage is.
 func (Stage) Describe() plugins.Description {
 	return plugins.Description{
-		Name: "gguf", Version: "1", Revision: 4, Kind: plugins.KindStage,
+		Name: "gguf", Version: "1", Revision: 5, Kind: plugins.KindStage,
 		Help: "writes a GGUF file for llama.cpp and Ollama, and reads it back",
 		With: plugins.SchemaOf(Config{}),
 		Outputs: []plugins.Output{
@@ -62,22 +66,45 @@ func (Stage) Check(_ context.Context, req plugins.CheckRequest) (plugins.CheckRe
 	if c.HeldOut != "" || slices.Contains(req.Pending, "heldout") {
 		compute.Check(&report, c.Backend, c.Threads)
 	}
-	if c.Model == "" {
+	field, path := "model", c.Model
+	if path == "" {
+		field, path = "base", c.Base
+	}
+	if path == "" {
 		return report, nil
 	}
-	m, err := modelfile.Open(c.Model)
+	m, err := modelfile.Open(path)
 	if err != nil {
-		report.Problems = append(report.Problems, plugins.InputProblem("model", err))
+		report.Problems = append(report.Problems, plugins.InputProblem(field, err))
 		return report, nil
 	}
 	defer m.Close()
+	var adapter *so8t.Adapter
+	if c.Adapter != "" {
+		if adapter, err = so8t.ReadAdapter(c.Adapter); err != nil {
+			report.Problems = append(report.Problems, plugins.InputProblem("adapter", err))
+		}
+	}
+	if c.Bake != "" {
+		if _, err := baked.Read(c.Bake); err != nil {
+			report.Problems = append(report.Problems, plugins.InputProblem("bake", err))
+		}
+	}
 	mix, _ := c.mix()  // checked
 	const widest = 256 // a block of any type
 	report.Needs.Disk = int64(mix.Base().Bytes(widest)) * m.Config.Parameters() / widest
+	report.Needs.Memory = c.memory(m.Config, adapter)
+	return report, nil
+}
+
+// memory is about what the stage takes: the pieces that are being written, or the comparison, with
+// the adapter, and room for code, heap and vocabulary.
+func (c Config) memory(m *phi3.Config, adapter *so8t.Adapter) int64 {
+	total := modelfile.WriteMemory(c.Threads)
 	if c.HeldOut != "" {
-		report.Needs.Memory, err = gateMemory(m)
+		total = max(total, divergence.Memory(m))
 	}
-	return report, err
+	return total + adapter.Bytes() + 256<<20
 }
 
 // Run writes, verifies and compares.
@@ -89,24 +116,20 @@ func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error
 	if p := c.check(nil); p != nil {
 		return plugins.Result{}, plugins.Errorf(plugins.BadInput, "%s: %s", p.Field, p.Message)
 	}
-	mix, _ := c.mix() // checked
-	m, err := modelfile.Open(c.Model)
+	m, err := c.open()
 	if err != nil {
-		return plugins.Result{}, plugins.Errorf(plugins.BadInput, "%w", err)
+		return plugins.Result{}, err
 	}
 	defer m.Close()
 	path := filepath.Join(a.OutputDir, fileName)
-	e := modelfile.Export{Name: c.Name, Mix: mix, Config: m.Config, Source: m.Source, Template: m.Template}
-	if c.Imatrix != "" {
-		importance, err := imatrix.Read(c.Imatrix)
-		if err == nil {
-			err = e.UseImatrix(importance, filepath.Base(c.Imatrix))
-		}
-		if err != nil {
-			return plugins.Result{}, plugins.Errorf(plugins.BadInput, "%w", err)
-		}
+	e, err := c.export(m)
+	if err != nil {
+		return plugins.Result{}, err
 	}
 	if err := writeFile(ctx, a, path, e); err != nil {
+		return plugins.Result{}, err
+	}
+	if err := m.check(e.Record.Tensors, e.FileNames()); err != nil {
 		return plugins.Result{}, err
 	}
 	report, err := verify(path, e)
@@ -131,6 +154,23 @@ func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error
 		return plugins.Result{}, err
 	}
 	return plugins.Result{Metrics: values}, nil
+}
+
+// export is what is to be written.
+func (c Config) export(m *material) (modelfile.Export, error) {
+	mix, _ := c.mix() // checked
+	e := modelfile.Export{Name: c.Name, Mix: mix, Config: m.Config, Source: m.source, Template: m.Template, Jobs: c.Threads, Record: &modelfile.Record{Sources: m.proven != nil}}
+	if c.Imatrix == "" {
+		return e, nil
+	}
+	importance, err := imatrix.Read(c.Imatrix)
+	if err == nil {
+		err = e.UseImatrix(importance, filepath.Base(c.Imatrix))
+	}
+	if err != nil {
+		return e, plugins.Errorf(plugins.BadInput, "%w", err)
+	}
+	return e, nil
 }
 
 func writeFile(ctx context.Context, a *plugins.Attempt, path string, e modelfile.Export) (err error) {

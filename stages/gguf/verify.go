@@ -1,16 +1,14 @@
 package gguf
 
 import (
-	"bytes"
+	"crypto/sha256"
 	"fmt"
-	"math"
 	"os"
 	"slices"
 
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/chat"
 	"github.com/so8t/so8t/stages/internal/ggufio"
-	"github.com/so8t/so8t/stages/internal/inorder"
 	"github.com/so8t/so8t/stages/internal/modelfile"
 )
 
@@ -34,8 +32,8 @@ type TensorReport struct {
 	Error float64 `json:"error"`
 }
 
-// verify opens the written file, wants every tensor's bytes to be what the source encodes to,
-// and measures what the type lost.
+// verify opens the written file and wants every tensor's bytes to be those that were written, and
+// the tokenizer to be the source's.
 func verify(path string, e modelfile.Export) (Report, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -57,25 +55,28 @@ func verify(path string, e modelfile.Export) (Report, error) {
 	defer file.Close()
 	r := Report{Type: e.Mix.String(), Bytes: info.Size(), Parameters: e.Config.Parameters()}
 	r.BitsPerWeight = float64(r.Bytes) * 8 / float64(r.Parameters)
-	var lost, total float64
-	names := e.FileNames()
+	var all modelfile.Errors
+	seen := 0
 	for _, tensor := range file.Tensors {
 		t := TensorReport{Name: tensor.Name, Type: tensor.Type.String(), Dims: tensor.Dims}
-		if source, ok := names[tensor.Name]; ok {
-			sums, err := compare(file, tensor, e, source)
-			if err != nil {
+		if written, ok := e.Record.Tensors[tensor.Name]; ok {
+			sum := sha256.New()
+			if err := file.CopyTo(sum, tensor); err != nil {
 				return Report{}, err
 			}
-			if sums.total > 0 {
-				t.Error = math.Sqrt(sums.lost / sums.total)
+			if [sha256.Size]byte(sum.Sum(nil)) != written.File {
+				return Report{}, plugins.Errorf(plugins.Internal, "tensor %q of the written file is not what was written", tensor.Name)
 			}
-			lost, total = lost+sums.lost, total+sums.total
+			t.Error = written.Errors.Relative()
+			all.Add(written.Errors)
+			seen++
 		}
 		r.Tensors = append(r.Tensors, t)
 	}
-	if total > 0 {
-		r.WeightError = math.Sqrt(lost / total)
+	if seen != len(e.Record.Tensors) {
+		return Report{}, plugins.Errorf(plugins.Internal, "the written file holds %d of %d tensors", seen, len(e.Record.Tensors))
 	}
+	r.WeightError = all.Relative()
 	return r, nil
 }
 
@@ -100,48 +101,4 @@ func sameTokens(written, source *chat.Template) error {
 		}
 	}
 	return nil
-}
-
-// errorSums are Σ(x − read)² and Σx² of some elements.
-type errorSums struct{ lost, total float64 }
-
-// compare reads a tensor back on several processors. It is an error when its bytes are not those
-// that the source encodes to.
-func compare(file *ggufio.File, tensor ggufio.TensorInfo, e modelfile.Export, source string) (sums errorSums, err error) {
-	columns := tensor.Dims[0]
-	step := max(1, compareElements/columns) * columns
-	parts := (tensor.Len() + step - 1) / step
-	err = inorder.Do(inorder.Jobs(e.Jobs), parts, func(i int) (errorSums, error) {
-		return comparePart(file, tensor, e, source, i*step, min(step, tensor.Len()-i*step))
-	}, func(_ int, part errorSums) error {
-		sums.lost += part.lost
-		sums.total += part.total
-		return nil
-	})
-	return sums, err
-}
-
-// compareElements is about how many elements are compared at a time.
-const compareElements = 1 << 20
-
-func comparePart(file *ggufio.File, tensor ggufio.TensorInfo, e modelfile.Export, source string, first, n int) (sums errorSums, err error) {
-	x, y := make([]float32, n), make([]float32, n)
-	if err := e.Source.ReadFloats(source, first, x); err != nil {
-		return sums, err
-	}
-	want, got := make([]byte, tensor.Type.Bytes(n)), make([]byte, tensor.Type.Bytes(n))
-	if err := file.ReadRaw(tensor, first, got); err != nil {
-		return sums, err
-	}
-	tensor.Type.EncodeRows(want, x, e.Importance(tensor.Name))
-	if !bytes.Equal(got, want) {
-		return sums, plugins.Errorf(plugins.Internal, "tensor %q of the written file is not what was written", tensor.Name)
-	}
-	tensor.Type.Decode(y, got)
-	for i := range x {
-		d := float64(x[i]) - float64(y[i])
-		sums.lost += d * d
-		sums.total += float64(x[i]) * float64(x[i])
-	}
-	return sums, nil
 }

@@ -96,9 +96,6 @@ func (i *inspection) safetensors(ctx context.Context, path string, named bool) e
 	return nil
 }
 
-// digestBytes is how much of a GGUF tensor is read at a time, about.
-const digestBytes = 4 << 20
-
 func (i *inspection) gguf(ctx context.Context, path string) error {
 	i.Format = "gguf"
 	file, err := ggufio.Open(path)
@@ -162,17 +159,8 @@ func (i *inspection) loads(path string) {
 
 func digest(file *ggufio.File, t ggufio.TensorInfo) (string, error) {
 	sum := sha256.New()
-	block := t.Type.Block()
-	blocks := max(1, digestBytes/t.Type.Bytes(block)) // of one read
-	buffer := make([]byte, t.Type.Bytes(blocks*block))
-	for first := 0; first < t.Len(); first += blocks * block {
-		part := buffer[:t.Type.Bytes(min(blocks*block, t.Len()-first))]
-		if err := file.ReadRaw(t, first, part); err != nil {
-			return "", fmt.Errorf("reading tensor %q: %w", t.Name, err)
-		}
-		sum.Write(part)
-	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
+	err := file.CopyTo(sum, t)
+	return hex.EncodeToString(sum.Sum(nil)), err
 }
 
 // plain makes a value that JSON can hold: numbers that are none become strings, bytes a list,

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/so8t/so8t/stages/internal/divergence"
 	"github.com/so8t/so8t/stages/internal/modelfile"
+	"github.com/so8t/so8t/stages/internal/phi3"
 )
 
 var kl = command{
@@ -47,7 +49,6 @@ func compareModels(ctx context.Context, d device, reference, candidate, text str
 	}
 	defer discard(be)
 	var models [2]*modelfile.Model
-	var nets [2]*network
 	for i, path := range []string{reference, candidate} {
 		if models[i], err = open(path); err != nil {
 			return divergence.Report{}, err
@@ -68,13 +69,11 @@ func compareModels(ctx context.Context, d device, reference, candidate, text str
 	if chunks > 0 {
 		n = min(n, chunks)
 	}
-	for i := range nets {
-		if nets[i], err = newNetwork(be, models[i], "", divergence.Chunk); err != nil {
-			return divergence.Report{}, err
-		}
-		defer nets[i].Release()
+	if d := models[0].Config.Differences(models[1].Config); d != nil {
+		return divergence.Report{}, badInputf("the models compute otherwise and cannot be compared: they differ in %s", strings.Join(d, ", "))
 	}
-	return divergence.Measure(ctx, nets[0].Runner, nets[1].Runner, ids[:n*divergence.Chunk], divergence.Chunk, nil)
+	pair := divergence.Pair{Backend: be, Config: models[0].Config, Reference: phi3.Side{Source: models[0].Source}, Candidate: phi3.Side{Source: models[1].Source}}
+	return pair.Measure(ctx, ids[:n*divergence.Chunk], divergence.Chunk, nil)
 }
 
 func writeDivergence(out io.Writer, r divergence.Report) error {

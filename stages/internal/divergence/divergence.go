@@ -1,15 +1,15 @@
 // Package divergence measures how far a model's predictions on a text are from another's: what a
-// conversion, a quantisation or an adapter changed. Logits are compared as they come, so that the
-// size of the vocabulary does not matter.
+// conversion, a quantisation or an adapter changed. Weights and logits are compared as they come, so
+// that the size of the model and of its vocabulary do not matter.
 package divergence
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
 
+	"github.com/so8t/so8t/stages/internal/backend"
 	"github.com/so8t/so8t/stages/internal/metrics"
 	"github.com/so8t/so8t/stages/internal/phi3"
 )
@@ -45,40 +45,39 @@ type Model struct {
 // PerplexityRatio is the candidate's perplexity over the reference's.
 func (r Report) PerplexityRatio() float64 { return math.Exp(r.Candidate.NLL - r.Reference.NLL) }
 
-// Measure runs both models over whole chunks of ids. progress, when not nil, gets the number of
-// chunks done.
-func Measure(ctx context.Context, reference, candidate *phi3.Runner, ids []int32, chunk int, progress func(done int)) (Report, error) {
+// batchTokens is about how many tokens run at once, on both models.
+const batchTokens = 1024
+
+// Memory is about what Measure takes, beside sources and adapters, in bytes.
+func Memory(c *phi3.Config) int64 { return c.LockstepBytes(2, batchTokens) }
+
+// Pair is two models that compute alike: of one configuration, a reference and a candidate.
+type Pair struct {
+	Backend              backend.Backend
+	Config               *phi3.Config
+	Reference, Candidate phi3.Side
+}
+
+// Measure runs both models over whole chunks of ids. Their weights pass through in pieces: of a
+// model of any size a piece is in memory. progress, when not nil, gets the share that is done.
+func (p Pair) Measure(ctx context.Context, ids []int32, chunk int, progress func(done, total int)) (Report, error) {
 	if len(ids) < chunk || chunk < 4 {
 		return Report{}, fmt.Errorf("comparing models: %d tokens in chunks of %d", len(ids), chunk)
 	}
-	V, first, end := reference.Config.Vocab, chunk/2, chunk-1
-	if V != candidate.Config.Vocab {
-		return Report{}, errors.New("comparing models: their vocabularies have different sizes")
-	}
-	logits := make([]float32, (end-first)*V) // the reference's of one chunk
-	t := totals{per: end - first}
-	for done := 1; len(ids) >= chunk; done++ {
-		if err := ctx.Err(); err != nil {
-			return Report{}, err
-		}
-		tokens := ids[:chunk]
-		ids = ids[chunk:]
-		if err := reference.EachLogits(tokens, first, end, func(at int, rows []float32) error {
-			copy(logits[(at-first)*V:], rows)
-			return nil
-		}); err != nil {
-			return Report{}, fmt.Errorf("running the reference: %w", err)
-		}
-		if err := candidate.EachLogits(tokens, first, end, func(at int, rows []float32) error {
-			for i := 0; i < len(rows); i, at = i+V, at+1 {
-				t.add(logits[(at-first)*V:][:V], rows[i:i+V], int(tokens[at+1]))
-			}
-			return nil
-		}); err != nil {
-			return Report{}, fmt.Errorf("running the candidate: %w", err)
-		}
+	t := totals{per: chunk - 1 - chunk/2}
+	chunks := slices.Collect(slices.Chunk(ids[:len(ids)/chunk*chunk], chunk))
+	batches := slices.Collect(slices.Chunk(chunks, max(1, batchTokens/chunk)))
+	for done, seqs := range batches {
+		rows := newPositions(seqs, chunk/2)
+		run := phi3.Lockstep{Backend: p.Backend, Config: p.Config, Sides: []phi3.Side{p.Reference, p.Candidate}, From: chunk / 2}
 		if progress != nil {
-			progress(done)
+			run.Layer = func(layers int) { progress(done*p.Config.Layers+layers, len(batches)*p.Config.Layers) }
+		}
+		if err := run.Run(ctx, seqs, rows.add); err != nil {
+			return Report{}, fmt.Errorf("comparing models: %w", err)
+		}
+		for i := range rows {
+			t.add(&rows[i])
 		}
 	}
 	return t.report(), nil
@@ -93,36 +92,18 @@ type totals struct {
 	maxLogit   float64
 }
 
-// add compares the two models' logits at one position, whose next token is target.
-func (t *totals) add(p, q []float32, target int) {
-	topP, sumP := logSum(p)
-	topQ, sumQ := logSum(q)
-	d := 0.0
-	for i := range p {
-		logP, logQ := float64(p[i])-sumP, float64(q[i])-sumQ
-		d += math.Exp(logP) * (logP - logQ)
-		t.maxLogit = max(t.maxLogit, math.Abs(float64(p[i])-float64(q[i])))
+// add takes a position whose logits have all been seen.
+func (t *totals) add(p *position) {
+	if p.target < 0 {
+		return
 	}
-	t.kl = append(t.kl, d)
-	t.nllP += sumP - float64(p[target])
-	t.nllQ += sumQ - float64(q[target])
-	if topP == topQ {
+	t.kl = append(t.kl, p.cross/p.p.sum-(p.p.log()-p.q.log()))
+	t.nllP += p.p.log() - p.p.target
+	t.nllQ += p.q.log() - p.q.target
+	t.maxLogit = max(t.maxLogit, p.maxLogit)
+	if p.p.top == p.q.top {
 		t.sameTop++
 	}
-}
-
-// logSum returns the first largest place of z and log Σ exp z.
-func logSum(z []float32) (top int, sum float64) {
-	for i, v := range z {
-		if v > z[top] {
-			top = i
-		}
-	}
-	high := float64(z[top])
-	for _, v := range z {
-		sum += math.Exp(float64(v) - high)
-	}
-	return top, high + math.Log(sum)
 }
 
 func (t *totals) report() Report {

@@ -178,19 +178,22 @@ func (g *File) ReadFloats(t TensorInfo, first int, dst []float32) error {
 	return nil
 }
 
-// ReadRaw fills dst with bytes of a tensor as they are in the file, from the block that element
-// first begins.
-func (g *File) ReadRaw(t TensorInfo, first int, dst []byte) error {
-	at := int64(t.Type.Bytes(first))
-	if first < 0 || at+int64(len(dst)) > t.Size() {
-		return fmt.Errorf("reading tensor %q of %q: %d bytes at %d of %d", t.Name, g.path, len(dst), at, t.Size())
+// rawChunk is how much of a tensor CopyTo holds.
+const rawChunk = 4 << 20
+
+// CopyTo writes a tensor's bytes as they are in the file, a piece at a time, and holds on to none
+// of the file.
+func (g *File) CopyTo(w io.Writer, t TensorInfo) error {
+	for at := int64(0); at < t.Size(); at += rawChunk {
+		raw, err := g.f.Bytes(g.data+t.Offset+at, min(rawChunk, t.Size()-at))
+		if err == nil {
+			_, err = w.Write(raw)
+			g.f.Release(raw)
+		}
+		if err != nil {
+			return fmt.Errorf("reading tensor %q of %q: %w", t.Name, g.path, err)
+		}
 	}
-	raw, err := g.f.Bytes(g.data+t.Offset+at, int64(len(dst)))
-	if err != nil {
-		return fmt.Errorf("reading tensor %q of %q: %w", t.Name, g.path, err)
-	}
-	copy(dst, raw)
-	g.f.Release(raw)
 	return nil
 }
 

@@ -15,6 +15,10 @@ import (
 // holds that in float32 and, at most, as much encoded.
 const pieceElements = 1 << 20
 
+// WriteMemory is about what Write takes, beside the source, in bytes: of each piece its elements,
+// what is read back of them, and its bytes.
+func WriteMemory(jobs int) int64 { return int64(2*inorder.Jobs(jobs)+2) * 3 * 4 * pieceElements }
+
 // piece is some whole rows of a tensor.
 type piece struct {
 	tensor   int // of the list
@@ -34,16 +38,19 @@ func pieces(tensors []phi3.Tensor) []piece {
 	return all
 }
 
-// encoded is a piece on its way: its elements and its bytes in the file.
+// encoded is a piece on its way: its elements and its bytes in the file; for a record, what is
+// read of these, and how far that is from the elements.
 type encoded struct {
-	x []float32
-	b []byte
+	x, back []float32
+	b       []byte
+	errors  Errors
 }
 
 // stream encodes the tensors on several processors and writes them in order.
 func (e Export) stream(out *ggufio.Writer, tensors []phi3.Tensor, types []ggufio.TensorInfo, progress func(done, total int64)) error {
 	all := pieces(tensors)
 	spare := sync.Pool{New: func() any { return new(encoded) }}
+	record := newRecorder(e.Record)
 	var done int64
 	return inorder.Do(inorder.Jobs(e.Jobs), len(all), func(i int) (*encoded, error) {
 		p, buffer := all[i], spare.Get().(*encoded)
@@ -60,6 +67,7 @@ func (e Export) stream(out *ggufio.Writer, tensors []phi3.Tensor, types []ggufio
 		if _, err := out.Write(buffer.b); err != nil {
 			return fmt.Errorf("writing tensor %q: %w", tensors[p.tensor].Name, err)
 		}
+		record.add(types[p.tensor].Name, buffer, p.first+p.n == tensors[p.tensor].Len())
 		if done += int64(p.n); progress != nil {
 			progress(done, e.Config.Parameters())
 		}
@@ -78,6 +86,10 @@ func (e Export) encode(to *encoded, name string, info ggufio.TensorInfo, p piece
 	info.Type.EncodeRows(to.b, to.x, e.importance[info.Name])
 	if err := info.Type.CheckFinite(to.x, to.b); err != nil {
 		return fmt.Errorf("tensor %q from element %d on: %w", name, p.first, err)
+	}
+	if e.Record != nil {
+		to.back = slices.Grow(to.back[:0], p.n)[:p.n]
+		to.errors = measure(info.Type, to.x, to.b, to.back)
 	}
 	return nil
 }

@@ -22,6 +22,8 @@ type Export struct {
 	// Jobs is how many rows are encoded at a time, at most; 0: as many as there are processors.
 	// The file is the same.
 	Jobs int
+	// Record, when not nil, is filled with what is seen of the tensors.
+	Record *Record
 
 	importance map[string][]float32 // of each column of a matrix, by its name in the file
 	extra      []ggufio.KV          // behind the other metadata

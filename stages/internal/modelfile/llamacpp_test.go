@@ -215,13 +215,7 @@ func sameTensors(t *testing.T, ours, theirs string) {
 			t.Errorf("%s: %v, want %v", w.Name, g.Type, w.Type)
 			continue
 		}
-		x, y := make([]byte, g.Size()), make([]byte, w.Size())
-		if err := got.ReadRaw(g, 0, x); err != nil {
-			t.Fatal(err)
-		}
-		if err := want.ReadRaw(w, 0, y); err != nil {
-			t.Fatal(err)
-		}
+		x, y := bytesOf(t, got, g), bytesOf(t, want, w)
 		differ := 0
 		for i := range y {
 			if x[i] != y[i] {

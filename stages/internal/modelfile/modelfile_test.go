@@ -139,10 +139,7 @@ func tensorsEqual(t *testing.T, got []byte, want map[string]struct{ Type, SHA256
 		t.Errorf("%d tensors, want %d", len(file.Tensors), len(want))
 	}
 	for _, tensor := range file.Tensors {
-		b := make([]byte, tensor.Size())
-		if err := file.ReadRaw(tensor, 0, b); err != nil {
-			t.Fatal(err)
-		}
+		b := bytesOf(t, file, tensor)
 		if w := want[tensor.Name]; sha(b) != w.SHA256 || tensor.Type.String() != w.Type {
 			t.Errorf("tensor %q: %v %s, want %s %s", tensor.Name, tensor.Type, sha(b), w.Type, w.SHA256)
 		}
@@ -289,4 +286,13 @@ func TestOpen_MoreLayersThanTensorsIsRefused(t *testing.T) {
 	if _, err := Open(path); !errors.As(err, &format) {
 		t.Errorf("got %v", err)
 	}
+}
+
+func bytesOf(t *testing.T, file *ggufio.File, tensor ggufio.TensorInfo) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := file.CopyTo(&b, tensor); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }

@@ -32,11 +32,13 @@ type Lockstep struct {
 	Sides   []Side
 	// Layer, when not nil, is told how many layers are done.
 	Layer func(done int)
+	// From is the first position of each sequence whose logits are wanted.
+	From int
 
 	chunkBytes int // 0: lockstepBytes
 }
 
-// Run calls use with the logits [ΣT, n] of every side for the vocabulary's entries first …
+// Run calls use with the logits [Σ(T-From), n] of every side for the vocabulary's entries first …
 // first+n-1, in order; it must not keep them.
 func (o Lockstep) Run(ctx context.Context, seqs [][]int32, use func(first, n int, logits [][]float32) error) error {
 	be, c := o.Backend, o.Config
@@ -75,7 +77,19 @@ func (o Lockstep) Run(ctx context.Context, seqs [][]int32, use func(first, n int
 			o.Layer(i + 1)
 		}
 	}
-	return l.head(use)
+	rows, err := l.keep(seqs, o.From)
+	if err != nil {
+		return err
+	}
+	return l.head(rows, use)
+}
+
+// LockstepBytes is about what Run takes for sequences of so many tokens together, beside sources
+// and adapters.
+func (c *Config) LockstepBytes(sides, tokens int) int64 {
+	const float = 4
+	rows := int64(2*c.Hidden + c.QKVOut() + c.AttnOut() + 3*c.Intermediate)
+	return float*rows*int64(sides)*int64(tokens) + int64(sides+1)*lockstepBytes
 }
 
 // lockstep is the state of one run.
@@ -227,22 +241,43 @@ func (l *lockstep) beside(y, x backend.Buffer, lora *so8t.LoRA, m *so8t.Module) 
 	l.be.ReleaseWeight(b)
 }
 
-// head hands out the logits.
-func (l *lockstep) head(use func(first, n int, logits [][]float32) error) error {
+// keep moves the normed states whose logits are wanted to the front and returns their number.
+func (l *lockstep) keep(seqs [][]int32, from int) (int, error) {
 	if err := l.norm(normName); err != nil {
-		return err
+		return 0, err
 	}
+	if from <= 0 {
+		return l.rows, nil
+	}
+	rows := 0
+	for k := range l.sides { // x is done with
+		start := 0
+		rows = 0
+		for _, s := range seqs {
+			if n := len(s) - from; n > 0 {
+				l.be.Copy2D(backend.Mat{Buf: l.x[k], Off: rows * l.Hidden, LD: l.Hidden}, backend.Mat{Buf: l.h[k], Off: (start + from) * l.Hidden, LD: l.Hidden}, n, l.Hidden)
+				rows += n
+			}
+			start += len(s)
+		}
+	}
+	l.x, l.h = l.h, l.x
+	return rows, l.be.Err()
+}
+
+// head hands out the logits of so many normed states.
+func (l *lockstep) head(rows int, use func(first, n int, logits [][]float32) error) error {
 	name := headName
 	if l.TiedEmbeddings {
 		name = embedName
 	}
 	host := make([][]float32, len(l.sides))
 	return l.chunks(name, l.Vocab, l.Hidden, func(first, n int, weights []backend.Weight) error {
-		part := l.sc.Alloc(l.rows * n)
+		part := l.sc.Alloc(rows * n)
 		defer l.sc.Free(part)
 		for k, w := range weights {
-			host[k] = slices.Grow(host[k][:0], l.rows*n)[:l.rows*n]
-			l.be.Linear(part, l.h[k], w, l.rows, 0)
+			host[k] = slices.Grow(host[k][:0], rows*n)[:rows*n]
+			l.be.Linear(part, l.h[k], w, rows, 0)
 			l.be.Download(host[k], part)
 		}
 		if err := l.be.Err(); err != nil {

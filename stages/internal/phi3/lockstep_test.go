@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/so8t/so8t/stages/internal/so8t"
@@ -150,5 +152,35 @@ func TestKept_EqualsTheStorage(t *testing.T) {
 				t.Error("a read past the end was answered")
 			}
 		})
+	}
+}
+
+// With From, the logits are those of the positions from there on; what is shorter has none.
+func TestLockstep_From(t *testing.T) {
+	f, err := OpenFolder("testdata/tiny-phi3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	const from = 3
+	seqs := [][]int32{sequence(7).ids, sequence(2).ids, sequence(20).ids}
+	run := func(from int) (all [][]float32) {
+		l := Lockstep{Backend: machines[0].open(t), Config: f.Config, Sides: []Side{{Source: f}}, From: from}
+		if err := l.Run(t.Context(), seqs, func(first, n int, logits [][]float32) error {
+			for at := 0; at < len(logits[0]); at += n {
+				if at/n == len(all) {
+					all = append(all, nil)
+				}
+				all[at/n] = append(all[at/n], logits[0][at:at+n]...)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	whole := run(0)
+	if want := slices.Concat(whole[from:7], whole[7+2+from:]); !reflect.DeepEqual(run(from), want) {
+		t.Errorf("%d rows, want %d, or other numbers", len(run(from)), len(want))
 	}
 }

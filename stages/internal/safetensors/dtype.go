@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"unsafe"
 
 	"github.com/so8t/so8t/stages/internal/quant"
 )
@@ -40,6 +41,10 @@ func decodeFloats(d DType, raw []byte, dst []float32) error {
 	le := binary.LittleEndian
 	switch d {
 	case F32:
+		if bytes, ok := littleEndianBytes(dst); ok {
+			copy(bytes, raw)
+			return nil
+		}
 		for i := range dst {
 			dst[i] = math.Float32frombits(le.Uint32(raw[4*i:]))
 		}
@@ -65,11 +70,24 @@ func decodeFloats(d DType, raw []byte, dst []float32) error {
 	return nil
 }
 
+// littleEndianBytes are the bytes of numbers where they lie, on a machine that keeps them as files
+// do.
+func littleEndianBytes(x []float32) ([]byte, bool) {
+	one := [2]byte{1, 0}
+	if len(x) == 0 || binary.NativeEndian.Uint16(one[:]) != 1 {
+		return nil, len(x) == 0
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(&x[0])), 4*len(x)), true
+}
+
 // AppendFloats appends src as little-endian elements of a floating type.
 func AppendFloats(d DType, dst []byte, src []float32) ([]byte, error) {
 	le := binary.LittleEndian
 	switch d {
 	case F32:
+		if raw, ok := littleEndianBytes(src); ok {
+			return append(dst, raw...), nil
+		}
 		for _, v := range src {
 			dst = le.AppendUint32(dst, math.Float32bits(v))
 		}

@@ -81,3 +81,22 @@ func (a *Adapter) WithoutGates() *Adapter {
 	}
 	return &Adapter{LoRA: a.LoRA}
 }
+
+// Bytes is what the numbers take in memory.
+func (a *Adapter) Bytes() (n int64) {
+	const float = 4
+	if a == nil {
+		return 0
+	}
+	if a.LoRA != nil {
+		for _, m := range a.LoRA.Modules {
+			n += float * int64(len(m.A)+len(m.B))
+		}
+	}
+	if a.Gates != nil {
+		for _, g := range a.Gates.Layers {
+			n += float * int64(len(g.Theta))
+		}
+	}
+	return n
+}
