@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/chat"
 	"github.com/so8t/so8t/stages/internal/dataset"
@@ -48,18 +50,19 @@ func TestRun_FullSize(t *testing.T) {
 	}
 	m := watchMemory(t)
 	began := time.Now()
-	last := began
+	last, used := began, processors(t)
 	a.Emit = func(e plugins.Event) {
 		now := time.Now()
 		switch e := e.(type) {
 		case plugins.LogLine:
-			t.Logf("%5.1f s  %s; anonymous %.2f GB, of files %.2f GB", now.Sub(began).Seconds(), e.Message, m.now("RssAnon"), m.now("RssFile"))
+			t.Logf("%5.1f s, %.1f s of processors  %s; anonymous %.2f GB, of files %.2f GB", now.Sub(began).Seconds(), processors(t), e.Message, m.now("RssAnon"), m.now("RssFile"))
 		case plugins.Progress:
-			t.Logf("%5.1f s  step %d, %.1f s: %s; anonymous %.2f GB, of files %.2f GB", now.Sub(began).Seconds(), e.Done, now.Sub(last).Seconds(), e.Message, m.now("RssAnon"), m.now("RssFile"))
+			t.Logf("%5.1f s  step %d, %.1f s, %.1f s of processors: %s; anonymous %.2f GB, of files %.2f GB", now.Sub(began).Seconds(), e.Done,
+				now.Sub(last).Seconds(), processors(t)-used, e.Message, m.now("RssAnon"), m.now("RssFile"))
 		default:
 			return
 		}
-		last = now
+		last, used = now, processors(t)
 	}
 	result, err := Stage{}.Run(t.Context(), a)
 	must(t, err)
@@ -77,6 +80,9 @@ func TestRun_FullSize(t *testing.T) {
 		float64(p.Buffers())/1e9, buffers/1e9, float64(p.Total()+room)/1e9, m.peak["VmHWM"], m.peak["RssAnon"], m.peak["RssFile"])
 	if ratio := buffers / float64(p.Buffers()); ratio < 0.9 || ratio > 1.1 {
 		t.Errorf("buffers are %.2f of what was planned", ratio)
+	}
+	if peak, planned := m.peak["VmHWM"]*1e9, float64(p.Total()+room); peak > 1.1*planned || peak < 0.9*planned {
+		t.Errorf("the process took %.2f of what was planned", peak/planned)
 	}
 	if m.peak["VmHWM"]*1e9 > fullSizeLimit {
 		t.Errorf("the process took %.2f GB", m.peak["VmHWM"])
@@ -137,4 +143,12 @@ func (m *memoryWatch) end() {
 	close(m.stop)
 	m.done.Wait()
 	m.read()
+}
+
+// processors is the processor time of this process, seconds.
+func processors(t *testing.T) float64 {
+	t.Helper()
+	var u unix.Rusage
+	must(t, unix.Getrusage(unix.RUSAGE_SELF, &u))
+	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime/debug"
 	"slices"
 
 	"github.com/so8t/so8t/plugins"
@@ -78,4 +79,19 @@ func describe(p phi3.MemoryPlan) string {
 	mb := func(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 	return fmt.Sprintf("memory: at most %s; base %s, trained %s, gradients %s, optimiser %s, a micro-batch of the longest rows %s, copies for checkpoints %s",
 		mb(p.Total()), mb(p.Weights), mb(p.Trained), mb(p.Gradients), mb(p.Optimizer), mb(p.Activations), mb(p.Copies))
+}
+
+// From so much memory on, garbage is collected when it is a tenth of what is in use. By the usual rule
+// it may grow to as much as is in use, and copies of adapters do; and looking for it costs nothing
+// where weights, moments and copies are few and large.
+const (
+	largeMemory  = 1 << 30
+	largePercent = 10
+)
+
+// collect makes the process, which is the stage's own, hold what was planned.
+func collect(p phi3.MemoryPlan) {
+	if p.Total() > largeMemory {
+		debug.SetGCPercent(largePercent)
+	}
 }

@@ -93,32 +93,8 @@ func prepare(ctx context.Context, a *plugins.Attempt, c Config) (t *training, er
 	if t.data.cut > 0 {
 		a.Warn(fmt.Sprintf("%d rows are longer than %d tokens and lost their end (overflow: truncate)", t.data.cut, c.Length))
 	}
-	if t.folder, err = phi3.OpenFolder(c.Base); err != nil {
+	if err := t.open(a, c); err != nil {
 		return t, err
-	}
-	if keys := t.folder.Config.Unrecognised; len(keys) > 0 {
-		a.Warn(fmt.Sprintf("the base's config.json says %s, which Phi-3 has no use for: if this model's own code reads it, its results are others than those here",
-			strings.Join(keys, ", ")))
-	}
-	if t.be, err = compute.OpenWithin(c.Backend, c.Threads, int64(c.Memory)<<20); err != nil {
-		return t, err
-	}
-	weights, err := phi3.Load(t.folder.Config, t.folder, phi3.Storage(c.Storage))
-	if err != nil {
-		return t, err
-	}
-	from, err := c.start()
-	if err != nil {
-		return t, plugins.Errorf(plugins.BadInput, "lora.from: %w", err)
-	}
-	if t.model, err = newModel(t.be, weights, c, from, t.data.longest); err != nil {
-		if t.be.Err() == nil {
-			err = plugins.Errorf(plugins.BadInput, "%w", err)
-		}
-		return t, err
-	}
-	if p, err := plan(c, c.adapter(from), t.folder.Config, t.data.longest); err == nil {
-		a.Log(describe(p))
 	}
 	t.run, err = t.newRun(ctx, a, c)
 	if err == nil {
@@ -127,6 +103,39 @@ func prepare(ctx context.Context, a *plugins.Attempt, c Config) (t *training, er
 			t.model.Parameters(), len(t.data.train), t.data.tokens, t.data.longest, t.run.Settings.Schedule.Steps, i.Name, i.Device, i.Threads, i.BLAS))
 	}
 	return t, err
+}
+
+// open reads the base and puts it on the backend, what is trained beside it.
+func (t *training) open(a *plugins.Attempt, c Config) (err error) {
+	if t.folder, err = phi3.OpenFolder(c.Base); err != nil {
+		return err
+	}
+	if keys := t.folder.Config.Unrecognised; len(keys) > 0 {
+		a.Warn(fmt.Sprintf("the base's config.json says %s, which Phi-3 has no use for: if this model's own code reads it, its results are others than those here",
+			strings.Join(keys, ", ")))
+	}
+	if t.be, err = compute.OpenWithin(c.Backend, c.Threads, int64(c.Memory)<<20); err != nil {
+		return err
+	}
+	from, err := c.start()
+	if err != nil {
+		return plugins.Errorf(plugins.BadInput, "lora.from: %w", err)
+	}
+	if p, err := plan(c, c.adapter(from), t.folder.Config, t.data.longest); err == nil { // else reported by newModel
+		a.Log(describe(p))
+		collect(p)
+	}
+	weights, err := phi3.Load(t.folder.Config, t.folder, phi3.Storage(c.Storage))
+	if err != nil {
+		return err
+	}
+	if t.model, err = newModel(t.be, weights, c, from, t.data.longest); err != nil {
+		if t.be.Err() == nil {
+			err = plugins.Errorf(plugins.BadInput, "%w", err)
+		}
+		return err
+	}
+	return nil
 }
 
 func (t *training) newRun(ctx context.Context, a *plugins.Attempt, c Config) (*loop.Run, error) {

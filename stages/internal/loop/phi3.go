@@ -34,5 +34,5 @@ func (m *Phi3) Parameters() int {
 
 // Losses records one pass.
 func (m *Phi3) Losses(sc backend.Scope, p Pass) (ce, pet mat.Tensor, err error) {
-	return m.Model.Losses(sc, phi3.Batch(p.Batch), phi3.Pass{CEScale: p.CEScale, PETScale: p.PETScale, Train: p.Train, Step: p.Step})
+	return m.Model.Losses(sc, phi3.Batch(p.Batch), phi3.Pass{CEScale: p.CEScale, PETScale: p.PETScale, Train: p.Train, Measure: !p.Train, Step: p.Step})
 }

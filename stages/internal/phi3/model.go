@@ -62,6 +62,7 @@ type Pass struct {
 	CEScale  float64 // 1 / target tokens of the accumulation window
 	PETScale float64 // lambda / triples of the window; 0 leaves PET out
 	Train    bool    // with dropout
+	Measure  bool    // the losses alone: nothing gets a gradient
 	Step     int64   // what dropout's bits depend on, beside seed, sequence and place
 }
 
@@ -73,6 +74,10 @@ func (m *Model) Losses(sc backend.Scope, b Batch, p Pass) (ce, pet mat.Tensor, e
 		return nil, nil, err
 	}
 	h := m.forward(sc, b.Tokens, pk, p)
+	if p.Measure {
+		v := tensor.Of(h)
+		h = tensor.Wrap(m.be, sc, v.Buffer(), v.Rows(), v.Cols()) // a leaf: the head leaves out its gradient
+	}
 	ce = ops.HeadCE(h, m.head, sc.AllocInts(b.Targets), p.CEScale)
 	if p.PETScale != 0 {
 		pet = ops.PET(h, pk, p.PETScale)

@@ -18,7 +18,7 @@ type MemoryPlan struct {
 	Gradients   int64
 	Optimizer   int64 // AdamW's two moments
 	Activations int64 // of one micro-batch, forward and backward, with the chunk of logits, and tables
-	Copies      int64 // on the host: of a checkpoint on its way, and of the best so far
+	Copies      int64 // on the host: of a checkpoint on its way, and of the best so far, there and since
 }
 
 // Total is the sum.
@@ -134,7 +134,7 @@ func (m *Model) plan(trained tensor.Params, rows []int) (MemoryPlan, error) {
 			defer m.be.Release(m.be.NewBuffer(n))
 		}
 	}
-	p.Gradients, p.Optimizer, p.Copies = p.Trained, 2*p.Trained, 4*p.Trained
+	p.Gradients, p.Optimizer, p.Copies = p.Trained, 2*p.Trained, 5*p.Trained
 	var b Batch
 	for i, n := range rows {
 		b.Packing.Segments = append(b.Packing.Segments, backend.Segment{Start: b.Packing.Rows, Len: n, ID: uint64(i)})

@@ -186,3 +186,25 @@ func TestModel_AccumulationWindow(t *testing.T) {
 		}
 	}
 }
+
+// A pass that only measures has the loss of one that learns, bit for bit, and no gradient of the head.
+func TestModel_Measures(t *testing.T) {
+	be := single(t)
+	m, err := NewAdapterModel(be, load(t, "tiny-phi3", StoreF32), TrainOptions{MaxLen: 64, Seed: 1},
+		AdapterOptions{Rank: 4, Alpha: 8, Targets: Modules, Gates: "all"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Release()
+	b := openFixture(t, "grad_phi3.safetensors").batchOf("phi3.base.")
+	want, _ := learn(t, be, m, b, Pass{CEScale: 0.1})
+	sc := be.NewScope()
+	defer sc.End()
+	ce, _, err := m.Losses(sc, b, Pass{CEScale: 0.1, Measure: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := ce.Item().F64(); got != want || ce.RequiresGrad() {
+		t.Errorf("measures %v, learns from %v; gradients: %v", got, want, ce.RequiresGrad())
+	}
+}
