@@ -36,6 +36,7 @@ var table = []rule{
 	{"engine/workflow", nil, "the language stands alone"},
 	{"state", nil, "what happened stands alone"},
 	{"cuda", nil, "the GPU stands alone"},
+	{"cuda/cudatest", nil, "a card for tests"},
 	{"plugins", nil, "the contract stands alone"},
 	{"plugins/manifest", nil, "folder manifests stand alone"},
 	{"plugins/proto/…", []string{"plugins/proto/…"}, "generated code"},

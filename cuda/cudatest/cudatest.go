@@ -1,0 +1,47 @@
+// Package cudatest makes a card for tests: a library that stands in for libcuda and cuBLAS, with the real kernels compiled for the host.
+package cudatest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+)
+
+// EnvReal, when set, makes tests use the machine's card instead of the fake one.
+const EnvReal = "SO8T_TEST_CARD"
+
+// ErrNone is a machine that the fake card cannot be made on.
+var ErrNone = errors.New("no fake card")
+
+// Build compiles the fake card into dir and returns the library's path, for cuda.EnvDriver and cuda.EnvBLAS. sources is the folder
+// cuda/testdata as seen from the test.
+func Build(dir, sources string) (string, error) {
+	if runtime.GOOS != "linux" {
+		return "", fmt.Errorf("%w: it is made for Linux only", ErrNone)
+	}
+	compiler, err := findCompiler()
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrNone, err)
+	}
+	path := filepath.Join(dir, "libfakecard.so")
+	cmd := exec.Command(compiler, "-std=c++17", "-O1", "-fPIC", "-shared", "-U_FORTIFY_SOURCE", "-Wno-unknown-pragmas", "-o", path,
+		filepath.Join(sources, "fake.cpp"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("compiling the kernels for the host: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+func findCompiler() (string, error) {
+	if name := os.Getenv("CXX"); name != "" {
+		return exec.LookPath(name)
+	}
+	path, err := exec.LookPath("c++")
+	if err != nil {
+		return exec.LookPath("clang++")
+	}
+	return path, nil
+}

@@ -1,0 +1,11 @@
+// Every kernel, as one module.
+#include "elementwise.cu"
+#include "dropout.cu"
+#include "weights.cu"
+#include "norm.cu"
+#include "rope.cu"
+#include "activation.cu"
+#include "rotation.cu"
+#include "attention.cu"
+#include "loss.cu"
+#include "optimizer.cu"
