@@ -1,6 +1,7 @@
 #!/bin/sh
-# The GPU kernels without a GPU: compiles cuda/kernels to PTX with NVRTC 12.1 (`generate` replaces what is checked in; `check` compares with it)
-# and assembles the PTX for the cards' machines with ptxas. Compilers come from PyPI into a cache.
+# The GPU kernels without a GPU: compiles cuda/kernels to PTX with NVRTC 12.1 (`generate` replaces what is checked in; `check` does not) and
+# assembles the checked-in PTX for the cards' machines with ptxas. That it is of these sources a test of package cuda says, by their digest:
+# NVRTC numbers registers differently from one run to the next. Compilers come from PyPI into a cache.
 # Exits 0 when all is well, 3 with a reason on standard error when the compilers cannot be had, else 1.
 set -eu
 cd "$(dirname "$0")/.."
@@ -24,10 +25,6 @@ if [ "${1:-check}" = check ]; then
   trap 'rm -rf "$out"' EXIT
 fi
 "$python" $kernels/generate.py "$out"
-for name in kernels_75 kernels_80 kernels_90; do
-  cmp "$out/$name.ptx.gz" "$kernels/$name.ptx.gz" || { echo "the checked-in PTX differs: task gen:cuda" >&2; exit 1; }
-done
-
 for pair in 75:75 80:80 86:80 90:90; do
   log=$cache/ptxas_${pair%:*}.log
   gzip -dc "$kernels/kernels_${pair#*:}.ptx.gz" >"$cache/kernels.ptx"

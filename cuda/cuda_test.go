@@ -4,6 +4,7 @@ package cuda_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -42,7 +43,7 @@ var (
 			return "", err
 		}
 		fakeDir = dir
-		return cudatest.Build(dir, "testdata")
+		return cudatest.Build(context.Background(), dir, "testdata")
 	})
 )
 

@@ -2,6 +2,7 @@
 package cudatest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -18,7 +19,7 @@ var ErrNone = errors.New("no fake card")
 
 // Build compiles the fake card into dir and returns the library's path, for cuda.EnvDriver and cuda.EnvBLAS. sources is the folder
 // cuda/testdata as seen from the test.
-func Build(dir, sources string) (string, error) {
+func Build(ctx context.Context, dir, sources string) (string, error) {
 	if runtime.GOOS != "linux" {
 		return "", fmt.Errorf("%w: it is made for Linux only", ErrNone)
 	}
@@ -27,7 +28,7 @@ func Build(dir, sources string) (string, error) {
 		return "", fmt.Errorf("%w: %w", ErrNone, err)
 	}
 	path := filepath.Join(dir, "libfakecard.so")
-	cmd := exec.Command(compiler, "-std=c++17", "-O1", "-fPIC", "-shared", "-U_FORTIFY_SOURCE", "-Wno-unknown-pragmas", "-o", path,
+	cmd := exec.CommandContext(ctx, compiler, "-std=c++17", "-O1", "-fPIC", "-shared", "-U_FORTIFY_SOURCE", "-Wno-unknown-pragmas", "-o", path,
 		filepath.Join(sources, "fake.cpp"))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("compiling the kernels for the host: %w\n%s", err, out)

@@ -20,15 +20,17 @@ __device__ inline int first_key(int q, int window, int n) { return window > 0 &&
 template <class T> struct padding { enum { of = 16 / (int)sizeof(T) }; };
 
 // attend works on a tile of 16 queries a warp, BN keys at a time. k and v have rows ldk apart; the query of row r of its segment has the
-// position past + r. lse may be null.
+// position past + r. lse may be null. Without tiles there is one segment, of length rows from row 0 on.
 template <class T, int D, int WARPS, int BN>
 __device__ inline void attend(float *out, float *lse, const float *q, int ldq, const float *k, const float *v, int ldk, const tile *tiles,
-	attention_shape s, int past)
+	int length, attention_shape s, int past)
 {
 	const int BM = 16 * WARPS, LD = D + padding<T>::of, LP = BN + padding<T>::of;
 	T *qs = (T *)dynamic_shared, *ks = qs + BM * LD, *vs = ks + BN * LD, *ps = vs + BN * LD;
 	shared_until(ps + BM * LP);
-	tile t = tiles[blockIdx.x];
+	tile t = {0, length, (int)blockIdx.x * BM};
+	if (tiles)
+		t = tiles[blockIdx.x];
 	int head = blockIdx.y, kv = head / (s.heads / s.kv_heads), warp = threadIdx.x >> 5, valid = t.length - t.first;
 	int pos0 = past + t.first, keys = min(past + t.length, pos0 + BM);
 	long long row0 = t.start + t.first;
@@ -205,10 +207,10 @@ __device__ inline void attend_back_kv(float *gk, float *gv, const float *gout, c
 // cores, and 32 in float32.
 #define ATTENTION(TYPE, T, D, WARPS, BN, BN_BACK)                                                                                        \
 	KERNEL __launch_bounds__(32 * WARPS) attend_##TYPE##_##D(float *out, float *lse, const float *q, int ldq, const float *k,             \
-		const float *v, int ldk, const tile *tiles, int heads, int kv_heads, int dim, int window, float scale, int past)                   \
+		const float *v, int ldk, const tile *tiles, int length, int heads, int kv_heads, int dim, int window, float scale, int past)       \
 	{                                                                                                                                     \
 		attention_shape s = {heads, kv_heads, dim, window, scale};                                                                         \
-		attend<T, D, WARPS, BN>(out, lse, q, ldq, k, v, ldk, tiles, s, past);                                                              \
+		attend<T, D, WARPS, BN>(out, lse, q, ldq, k, v, ldk, tiles, length, s, past);                                                      \
 	}                                                                                                                                     \
 	KERNEL __launch_bounds__(32 * WARPS) attend_back_q_##TYPE##_##D(float *gq, const float *gout, const float *lse, const float *delta,   \
 		const float *q, const float *k, const float *v, int ld, const tile *tiles, int heads, int kv_heads, int dim, int window,           \
