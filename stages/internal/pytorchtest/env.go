@@ -3,6 +3,7 @@
 package pytorchtest
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,16 +20,16 @@ var packages = []string{"torch==2.4.1", "transformers==4.46.3", "peft==0.13.2", 
 // in the user's cache folder, which is made when it is not there. The benchmark is skipped, with the reason, when neither can be had.
 func Python(tb testing.TB) string {
 	tb.Helper()
-	python, err := find()
+	python, err := find(tb.Context())
 	if err != nil {
 		tb.Skipf("no PyTorch to compare with: %v", err)
 	}
 	return python
 }
 
-func find() (string, error) {
+func find(ctx context.Context) (string, error) {
 	if python := os.Getenv("SO8T_BENCH_PYTHON"); python != "" {
-		return python, usable(python)
+		return python, usable(ctx, python)
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -36,23 +37,23 @@ func find() (string, error) {
 	}
 	dir := filepath.Join(cache, "so8t-bench")
 	python := filepath.Join(dir, "bin", "python")
-	if usable(python) == nil {
+	if usable(ctx, python) == nil {
 		return python, nil
 	}
-	if err := run("python3", "-m", "venv", dir); err != nil {
+	if err := run(ctx, "python3", "-m", "venv", dir); err != nil {
 		return "", err
 	}
-	if err := run(python, append([]string{"-m", "pip", "install", "--quiet"}, packages...)...); err != nil {
+	if err := run(ctx, python, append([]string{"-m", "pip", "install", "--quiet"}, packages...)...); err != nil {
 		return "", err
 	}
-	return python, usable(python)
+	return python, usable(ctx, python)
 }
 
 // usable reports why an interpreter cannot import what is compared with.
-func usable(python string) error { return run(python, "-c", "import torch, transformers, peft") }
+func usable(ctx context.Context, python string) error { return run(ctx, python, "-c", "import torch, transformers, peft") }
 
-func run(name string, args ...string) error {
-	c := exec.Command(name, args...)
+func run(ctx context.Context, name string, args ...string) error {
+	c := exec.CommandContext(ctx, name, args...)
 	c.Env = Environment()
 	if out, err := c.CombinedOutput(); err != nil {
 		lines := strings.Split(strings.TrimSpace(string(out)), "\n")

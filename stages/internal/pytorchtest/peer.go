@@ -2,6 +2,7 @@ package pytorchtest
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,7 +20,8 @@ type Peer struct {
 // Start runs a script until the end of the test and reads its first line into ready.
 func Start(tb testing.TB, python, script string, ready any, args ...string) *Peer {
 	tb.Helper()
-	c := exec.Command(python, append([]string{script}, args...)...)
+	ctx := context.WithoutCancel(tb.Context()) // it ends with its input, after the last cleanup
+	c := exec.CommandContext(ctx, python, append([]string{script}, args...)...)
 	c.Env = append(Environment(), "TRANSFORMERS_VERBOSITY=error", "HF_HUB_OFFLINE=1", "TOKENIZERS_PARALLELISM=false")
 	c.Stderr = os.Stderr
 	in, err := c.StdinPipe()
