@@ -69,7 +69,7 @@ func (w *work) refuseEntry(entry state.CacheEntry) (refusal string, again bool) 
 // refused ends the node as failed by what it could have reused.
 func (w *work) refused(ctx context.Context) (result, error) {
 	r := w.r
-	r.setCached(w.record, *w.entry, w.identity.fingerprint)
+	r.setCached(w.record, *w.entry, entryIdentity(*w.entry, w.identity).fingerprint)
 	w.record.Outcome, w.record.Outputs, w.record.Facts = state.Failed, nil, w.facts
 	w.record.Reason, w.record.Error = refusedReason(w.refusal, *w.entry), gateError(w.refusal)
 	if err := r.putEnded(ctx, w); err != nil {

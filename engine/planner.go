@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"github.com/so8t/so8t/plugins"
@@ -75,6 +76,8 @@ type decision struct {
 	identity identity
 	entry    state.CacheEntry // of a reused one
 	facts    map[string]string
+	// with is what a reused one was made with, when that is not what its node has.
+	with json.RawMessage
 }
 
 // planner makes a plan in rounds: each decides about every node with what is known, then looks
@@ -280,13 +283,9 @@ func (p *planner) decide(tx *state.Tx, n *node, id identity, decisions []decisio
 	if open := p.openOutcomes(n, decisions); len(open) > 0 && selected && !forced {
 		return decision{action: ActionRun, reason: waitsText(open)}, nil
 	}
-	if id.fingerprint != "" && !forced {
-		entry, found, err := tx.Cache(id.fingerprint)
-		if err != nil {
-			return decision{}, err
-		}
-		if found && p.damaged[n.instance] == "" {
-			return n.judged(entry, selected, said), nil
+	if id.fingerprint != "" && !forced && p.damaged[n.instance] == "" {
+		if d, found, err := p.done(tx, n, id, selected, said); err != nil || found {
+			return d, err
 		}
 	}
 	if !selected {
@@ -301,6 +300,26 @@ func (p *planner) decide(tx *state.Tx, n *node, id identity, decisions []decisio
 	d.reason, err = p.reason(tx, n, id, d.changes, forced)
 	d.reason = and(d.reason, said)
 	return d, err
+}
+
+// done is the decision about a node whose work is done, as it is asked for or as it had to be adjusted.
+func (p *planner) done(tx *state.Tx, n *node, id identity, selected bool, said string) (decision, bool, error) {
+	entry, found, err := tx.Cache(id.fingerprint)
+	if err != nil {
+		return decision{}, false, err
+	}
+	if found {
+		return n.judged(entry, selected, said), true, nil
+	}
+	adjusted, err := n.adjustedBefore(tx, id.fingerprint, p.previous[n.instance])
+	if err != nil || adjusted == nil {
+		return decision{}, false, err
+	}
+	d := n.judged(adjusted.entry, selected, and(adjusted.how, said))
+	if d.action == ActionReuse {
+		d.identity, d.with = entryIdentity(adjusted.entry, id), adjusted.with
+	}
+	return d, true, nil
 }
 
 // lossText says what became of the outputs that a stage had.

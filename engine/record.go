@@ -72,6 +72,9 @@ func (r *run) plannedRecord(i int) state.StageRecord {
 	if n.matrix != nil {
 		s.Matrix, _ = canonical(n.matrix) // scalars always encode
 	}
+	if d.with != nil {
+		s.With = d.with
+	}
 	switch {
 	case d.action == ActionReuse:
 		r.setCached(&s, d.entry, d.identity.fingerprint)

@@ -59,6 +59,8 @@ type work struct {
 	entry *state.CacheEntry
 	// refusal by the gates of the entry.
 	refusal string
+	// adjustedWork is there when the entry is that of work that had to be adjusted.
+	adjustedWork *adjustedWork
 	// number of the latest attempt in this run; 0 = none yet.
 	number int
 	// lock of the fingerprint that identity has.
@@ -174,6 +176,7 @@ func (w *work) look(ctx context.Context) error {
 	}
 	var entry state.CacheEntry
 	var found bool
+	var adjusted *adjustedWork
 	err := w.r.e.store.View(ctx, func(tx *state.Tx) error {
 		var err error
 		if !w.forced {
@@ -184,6 +187,11 @@ func (w *work) look(ctx context.Context) error {
 		previous, ran, err := tx.LatestParts(w.r.record.Workflow, w.n.instance)
 		if err != nil {
 			return err
+		}
+		if !w.forced {
+			if adjusted, err = w.n.adjustedBefore(tx, w.identity.fingerprint, previous); err != nil {
+				return err
+			}
 		}
 		var changes []Change
 		if ran {
@@ -201,8 +209,11 @@ func (w *work) look(ctx context.Context) error {
 		w.record.Reason, err = unfinishedReason(tx, w.identity.fingerprint, previous)
 		return err
 	})
-	if err != nil || !found {
+	if err != nil || !found && adjusted == nil {
 		return err
+	}
+	if adjusted != nil {
+		entry = adjusted.entry
 	}
 	if err := w.r.e.verifyEntry(ctx, entry); err != nil {
 		w.record.Reason = damageText(err, entry)
@@ -213,7 +224,7 @@ func (w *work) look(ctx context.Context) error {
 		w.record.Reason = refusedReason(refusal, entry)
 		return nil
 	}
-	w.entry, w.refusal = &entry, refusal
+	w.entry, w.refusal, w.adjustedWork = &entry, refusal, adjusted
 	return nil
 }
 
@@ -242,7 +253,7 @@ func (w *work) take(ctx context.Context) (result, error) {
 	if errors.Is(err, state.ErrCollected) {
 		*w.record = before
 		w.record.Reason = fmt.Sprintf("its outputs in run %s have been removed by a collection", w.entry.Run)
-		w.entry, w.refusal = nil, ""
+		w.entry, w.refusal, w.adjustedWork = nil, "", nil
 	}
 	return res, err
 }
@@ -250,8 +261,12 @@ func (w *work) take(ctx context.Context) (result, error) {
 // reuse ends the node as cached.
 func (w *work) reuse(ctx context.Context) (result, error) {
 	r := w.r
-	w.record.Reason, w.record.Changes = and("unchanged since run "+w.entry.Run, r.said[w.n.index]), nil
-	r.setCached(w.record, *w.entry, w.identity.fingerprint)
+	how := ""
+	if w.adjustedWork != nil {
+		how, w.record.With = w.adjustedWork.how, w.adjustedWork.with
+	}
+	w.record.Reason, w.record.Changes = and(and("unchanged since run "+w.entry.Run, how), r.said[w.n.index]), nil
+	r.setCached(w.record, *w.entry, entryIdentity(*w.entry, w.identity).fingerprint)
 	w.record.Facts = w.facts
 	if err := r.putEnded(ctx, w); err != nil {
 		return result{}, err
@@ -266,7 +281,7 @@ func (r *run) putEnded(ctx context.Context, w *work) error {
 		if err := tx.PutStage(*w.record); err != nil {
 			return err
 		}
-		if err := r.putParts(tx, w.n, w.identity); err != nil {
+		if err := r.putParts(tx, w.n, entryIdentity(*w.entry, w.identity)); err != nil {
 			return err
 		}
 		return r.event(tx, event)
