@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/plugins/host"
@@ -23,11 +22,7 @@ func (end *ending) command(ctx context.Context, h hookRecord, summary []byte) er
 		return fmt.Errorf("opening its log: %w", err)
 	}
 	defer log.Close()
-	words := []string{"sh", "-c", h.Run}
-	if runtime.GOOS == "windows" {
-		words = []string{"cmd", "/c", h.Run}
-	}
-	c := plugins.Command(ctx, words[0], words[1:]...)
+	c := plugins.Shell(ctx, h.Run)
 	ownGroup(c.Cmd)
 	out := host.Redacting(log, end.secrets, hookLogLimit)
 	c.Stdout, c.Stderr, c.Stdin = out, out, bytes.NewReader(summary)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -61,16 +60,23 @@ func (r *run) publishDone(ctx context.Context) {
 	}
 }
 
-// publish puts the outputs of n where the workflow says.
+// publish puts the outputs of n where the workflow says. What a signal cuts off, the next run does.
 func (r *run) publish(ctx context.Context, n *node, outputs map[string]state.OutputRecord) {
 	for _, p := range n.publish {
 		o, made := outputs[p.output]
 		if !made {
 			continue
 		}
-		put, err := r.put(context.WithoutCancel(ctx), p, o)
+		put := false
+		err := r.untilStopped(ctx, func(ctx context.Context) error {
+			var err error
+			put, err = r.put(ctx, p, o)
+			return err
+		})
 		e := Event{Stage: n.stage, Instance: n.instance}
 		switch {
+		case err != nil && r.stopping(ctx):
+			e.Kind, e.Message = Warned, fmt.Sprintf("publishing %s at %s was interrupted: the next run does it", p.output, p.path)
 		case err != nil:
 			e.Kind, e.Message = Warned, fmt.Sprintf("publishing %s at %s: %v", p.output, p.path, err)
 		case put:
@@ -87,13 +93,15 @@ func (r *run) publish(ctx context.Context, n *node, outputs map[string]state.Out
 var errForeign = errors.New("something is there that so8t did not put there: it is left alone; move it away, or publish elsewhere")
 
 // put makes the path hold the output; false when it does already. One engine at a time works on
-// a path.
+// a path. A signal ends what may take long: waiting for another engine, and copying what is large.
 func (r *run) put(ctx context.Context, p publication, o state.OutputRecord) (bool, error) {
 	lock, err := state.LockFingerprint(ctx, r.e.store.Dir(), "publish "+p.path, state.Self(r.e.opts.Command, r.id), nil)
 	if err != nil {
 		return false, err
 	}
 	defer lock.Release() // nobody waits for an error here: the lock dies with the process anyway
+	untilStopped := ctx
+	ctx = context.WithoutCancel(ctx)
 	target, err := r.e.insideProject(p.path)
 	if err != nil {
 		return false, err
@@ -122,7 +130,7 @@ func (r *run) put(ctx context.Context, p publication, o state.OutputRecord) (boo
 			return false, err
 		}
 	}
-	return true, r.e.place(r.e.inState(o.Path), target)
+	return true, r.e.place(untilStopped, r.e.inState(o.Path), target)
 }
 
 // insideProject is the place of a publication, unless links lead it out of the project.
@@ -169,7 +177,7 @@ func (e *Engine) contentOf(ctx context.Context, target string) (string, error) {
 
 // place puts a copy of an artifact at target, replacing what is there: a copy beside it, synced,
 // then one rename.
-func (e *Engine) place(artifact, target string) error {
+func (e *Engine) place(ctx context.Context, artifact, target string) error {
 	dir := filepath.Dir(target)
 	if err := e.makeDurably(dir); err != nil {
 		return err
@@ -178,7 +186,7 @@ func (e *Engine) place(artifact, target string) error {
 	if err := os.RemoveAll(temp); err != nil { // of an engine that was killed
 		return err
 	}
-	if err := e.copyDurably(artifact, temp); err != nil {
+	if err := e.copyDurably(ctx, artifact, temp); err != nil {
 		return errors.Join(err, os.RemoveAll(temp))
 	}
 	if err := e.replace(temp, target); err != nil {
@@ -238,10 +246,12 @@ func (e *Engine) makeDurably(dir string) error {
 }
 
 // copyDurably copies a file or a folder and syncs it, bottom-up.
-func (e *Engine) copyDurably(from, to string) error {
+func (e *Engine) copyDurably(ctx context.Context, from, to string) error {
 	entries, err := os.ReadDir(from)
 	if err != nil {
-		if err := copyFile(from, to); err != nil {
+		// The artifact may be read-only; the copy is the user's.
+		ours := func(mode fs.FileMode) fs.FileMode { return 0o666 | mode&0o111 }
+		if err := plugins.CopyFile(ctx, from, to, ours); err != nil {
 			return err
 		}
 		return e.disk.SyncFile(to)
@@ -250,32 +260,11 @@ func (e *Engine) copyDurably(from, to string) error {
 		return err
 	}
 	for _, entry := range entries {
-		if err := e.copyDurably(filepath.Join(from, entry.Name()), filepath.Join(to, entry.Name())); err != nil {
+		if err := e.copyDurably(ctx, filepath.Join(from, entry.Name()), filepath.Join(to, entry.Name())); err != nil {
 			return err
 		}
 	}
 	return e.disk.SyncDir(to)
-}
-
-func copyFile(from, to string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	info, err := in.Stat()
-	if err != nil {
-		return err
-	}
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666|info.Mode().Perm()&0o111)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in) // copy_file_range where the system has it
-	if closeErr := out.Close(); err == nil {
-		err = closeErr
-	}
-	return err
 }
 
 // publicationProblems are paths at which two instances would put something, and such that lie in

@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -175,5 +177,36 @@ func TestPublish_PathsThatOverlap(t *testing.T) {
 		if other, overlaps := taken.take(fmt.Sprintf("many/%d/%d", i%300, i), nil); overlaps {
 			t.Fatalf("%d overlaps with %s", i, other.path)
 		}
+	}
+}
+
+// TestPublish_EndsWithASignal: a large copy that is cut off leaves nothing, and what was there stays.
+func TestPublish_EndsWithASignal(t *testing.T) {
+	s := &fakeStage{run: seedTree}
+	e := fakeEngine(t, publishing, s)
+	if err := runWith(t, e, "1"); err != nil {
+		t.Fatal(err)
+	}
+	before := published(t, e)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	large := filepath.Join(t.TempDir(), "large")
+	f, err := os.Create(large)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const size = 100 << 20 // a hole
+	if err := errors.Join(f.Truncate(size), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	target := filepath.Join(e.opts.ProjectDir, "shared", "tree")
+	if err := e.place(ctx, filepath.Dir(large), target); !errors.Is(err, context.Canceled) {
+		t.Errorf("placing it: %v", err)
+	}
+	if published(t, e) != before {
+		t.Error("another content is published")
+	}
+	if _, err := os.Lstat(besides(target)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("half a copy stays: %v", err)
 	}
 }

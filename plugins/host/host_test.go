@@ -361,7 +361,14 @@ func TestSecrets_AreNowhere(t *testing.T) {
 	_, err := p.Run(t.Context(), attempt(t, "print", secret), func(e plugins.Event) { seen = append(seen, e) })
 	p.Close()
 	b, _ := json.Marshal(seen)
-	for where, text := range map[string]string{"log": log.String(), "events": string(b), "error": err.Error() + detail(err)} {
+	var failed *plugins.Error
+	if !errors.As(err, &failed) || len(failed.RetryWith) != 2 {
+		t.Fatalf("it proposed something else: %+v", err)
+	}
+	proposed, _ := json.Marshal(failed.RetryWith)
+	for where, text := range map[string]string{
+		"log": log.String(), "events": string(b), "error": err.Error() + detail(err), "proposal": string(proposed),
+	} {
 		if strings.Contains(text, secret) || !strings.Contains(text, "***") {
 			t.Errorf("%s: %s", where, text)
 		}

@@ -75,7 +75,7 @@ func (p *Process) failed(err error) error {
 		e = plugins.Errorf(plugins.CodeOf(err), "%w", err)
 	}
 	out := plugins.Errorf(e.Code, "plugin %q: %w", p.name(), e)
-	out.Message, out.Detail, out.RetryWith = p.secrets.text(out.Message), p.secrets.text(e.Detail), e.RetryWith
+	out.Message, out.Detail, out.RetryWith = p.secrets.text(out.Message), p.secrets.text(e.Detail), p.secrets.fields(e.RetryWith)
 	return out
 }
 

@@ -54,6 +54,34 @@ func (s secrets) names(values map[string]float64) map[string]float64 {
 	return out
 }
 
+// fields replaces secrets in the names and texts of a JSON object.
+func (s secrets) fields(object map[string]any) map[string]any {
+	if len(s) == 0 || object == nil {
+		return object
+	}
+	out := make(map[string]any, len(object))
+	for name, value := range object {
+		out[s.text(name)] = s.value(value)
+	}
+	return out
+}
+
+func (s secrets) value(v any) any {
+	switch v := v.(type) {
+	case string:
+		return s.text(v)
+	case []any:
+		items := make([]any, len(v))
+		for i, item := range v {
+			items[i] = s.value(item)
+		}
+		return items
+	case map[string]any:
+		return s.fields(v)
+	}
+	return v
+}
+
 // pending is how many bytes at the end of b could be the beginning of a secret.
 func (s secrets) pending(b []byte) int {
 	most := 0

@@ -135,7 +135,9 @@ var deeds = map[string]func(context.Context, *plugins.Attempt, testConfig) error
 		fmt.Println("stdout " + c.Text)
 		a.Log("event " + c.Text)
 		a.Warn("warning " + c.Text)
-		return plugins.Errorf(plugins.BadInput, "error %s", c.Text)
+		err := plugins.Errorf(plugins.BadInput, "error %s", c.Text)
+		err.RetryWith = map[string]any{"a": "with " + c.Text, "b": []any{c.Text, 1, map[string]any{c.Text: true}}}
+		return err
 	},
 	"wait": func(ctx context.Context, a *plugins.Attempt, _ testConfig) error {
 		a.Log("waiting")

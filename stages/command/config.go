@@ -7,7 +7,6 @@ import (
 	"maps"
 	"path"
 	"regexp"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,14 +29,14 @@ func decode(with json.RawMessage) (Config, error) {
 	return c, err
 }
 
-// words are the program and its arguments. A text is for the shell.
+// words are the program and its arguments, or one text for the shell.
 func (c Config) words() ([]string, error) {
 	switch run := c.Run.(type) {
 	case string:
 		if strings.TrimSpace(run) == "" {
 			return nil, fmt.Errorf("run is empty")
 		}
-		return shell(run), nil
+		return []string{run}, nil
 	case []any:
 		words := make([]string, len(run))
 		for i, word := range run {
@@ -52,15 +51,6 @@ func (c Config) words() ([]string, error) {
 		}
 	}
 	return nil, fmt.Errorf("run: want a text for the shell, or a list of the program and its arguments")
-}
-
-// shell runs a text. A line that fails ends it, as a stage that failed half-way must not succeed.
-func shell(text string) []string {
-	if runtime.GOOS == "windows" {
-		lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' })
-		return []string{"cmd", "/C", strings.Join(lines, " && ")}
-	}
-	return []string{"/bin/sh", "-e", "-c", text}
 }
 
 func scalar(v any) (string, bool) {

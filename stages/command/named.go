@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -108,7 +109,7 @@ func (c Config) isInput(full string) bool {
 
 // link makes the named files be there in the working folder, under the names that run calls them
 // by. A link, so that a script finds the modules beside it; a copy where there are no links.
-func (c Config) link(base, dir string) error {
+func (c Config) link(ctx context.Context, base, dir string) error {
 	for _, p := range c.named(base) {
 		from, to := filepath.Join(base, filepath.FromSlash(p)), filepath.Join(dir, filepath.FromSlash(p))
 		if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
@@ -117,7 +118,7 @@ func (c Config) link(base, dir string) error {
 		if os.Symlink(from, to) == nil {
 			continue
 		}
-		if err := copyFile(from, to); err != nil {
+		if err := plugins.CopyFile(ctx, from, to, nil); err != nil {
 			return err
 		}
 	}

@@ -1,8 +1,8 @@
 package command
 
 import (
+	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -40,7 +40,7 @@ func (c Config) makeFolders(dir string) error {
 
 // publish brings the outputs into the attempt's output folder, under the same paths: moved from
 // the working folder, which is deleted, copied from one of the user's.
-func (c Config) publish(a *plugins.Attempt, dir string, before map[string]fs.FileInfo) error {
+func (c Config) publish(ctx context.Context, a *plugins.Attempt, dir string, before map[string]fs.FileInfo) error {
 	names := slices.Sorted(maps.Keys(c.Outputs))
 	var missing []string
 	for _, name := range names {
@@ -69,7 +69,7 @@ func (c Config) publish(a *plugins.Attempt, dir string, before map[string]fs.Fil
 		}
 		err := os.MkdirAll(filepath.Dir(to), 0o777)
 		if err == nil {
-			err = take(in(dir, c.Outputs[name]), to)
+			err = take(ctx, in(dir, c.Outputs[name]), to)
 		}
 		if err != nil {
 			return plugins.Errorf(plugins.CodeOf(err), "taking output %s: %w", name, err)
@@ -78,17 +78,17 @@ func (c Config) publish(a *plugins.Attempt, dir string, before map[string]fs.Fil
 	return nil
 }
 
-func move(from, to string) error {
+func move(ctx context.Context, from, to string) error {
 	err := os.Rename(from, to)
 	var linked *os.LinkError
 	if errors.As(err, &linked) && !errors.Is(err, fs.ErrNotExist) {
-		return copyTree(from, to) // scratch on another disk
+		return copyTree(ctx, from, to) // scratch on another disk
 	}
 	return err
 }
 
 // copyTree copies a file or a folder. Links in a folder stay links, which the engine refuses by name.
-func copyTree(from, to string) error {
+func copyTree(ctx context.Context, from, to string) error {
 	info, err := os.Lstat(from)
 	if err != nil {
 		return err
@@ -96,28 +96,5 @@ func copyTree(from, to string) error {
 	if info.IsDir() {
 		return os.CopyFS(to, os.DirFS(from))
 	}
-	return copyFile(from, to)
-}
-
-func copyFile(from, to string) (err error) {
-	src, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer src.Close()
-	info, err := src.Stat()
-	if err != nil {
-		return err
-	}
-	dst, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, info.Mode().Perm())
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if cerr := dst.Close(); err == nil {
-			err = cerr
-		}
-	}()
-	_, err = io.Copy(dst, src)
-	return err
+	return plugins.CopyFile(ctx, from, to, nil)
 }

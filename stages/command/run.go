@@ -30,7 +30,7 @@ func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error
 		if dir, err = a.Scratch(); err != nil {
 			return plugins.Result{}, err
 		}
-		if err := c.link(base, dir); err != nil {
+		if err := c.link(ctx, base, dir); err != nil {
 			return plugins.Result{}, fmt.Errorf("preparing the working folder: %w", err)
 		}
 	}
@@ -41,7 +41,7 @@ func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error
 	if err := c.execute(ctx, a, base, dir); err != nil {
 		return plugins.Result{}, err
 	}
-	return plugins.Result{}, c.publish(a, dir, before)
+	return plugins.Result{}, c.publish(ctx, a, dir, before)
 }
 
 // execute runs the program and waits for it.
@@ -50,7 +50,10 @@ func (c Config) execute(ctx context.Context, a *plugins.Attempt, base, dir strin
 	if err != nil {
 		return err
 	}
-	cmd := plugins.Command(ctx, program(words[0], base), words[1:]...)
+	cmd := plugins.Shell(ctx, words[0])
+	if _, isText := c.Run.(string); !isText {
+		cmd = plugins.Command(ctx, program(words[0], base), words[1:]...)
+	}
 	cmd.Dir = dir
 	cmd.Env = append(variables(a.Secrets), c.environment(os.Environ(), dir, a.ProjectDir)...) // the later of two wins
 	last := &tail{to: os.Stderr}
