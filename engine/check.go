@@ -15,7 +15,7 @@ import (
 func (p *planner) check(ctx context.Context, decisions []decision) (bool, error) {
 	groups, keys := p.toCheck(decisions)
 	results := make([][]plugins.CheckReport, len(keys))
-	p.e.parallel(len(keys), func(i int) {
+	parallel(min(p.e.opts.Jobs, 8), len(keys), func(i int) {
 		results[i] = p.checkGroup(ctx, groups[keys[i]], decisions)
 	})
 	if err := ctx.Err(); err != nil {

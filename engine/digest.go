@@ -9,9 +9,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/so8t/so8t/plugins/manifest"
@@ -22,6 +24,8 @@ import (
 // remembered in the state by size, times and inode.
 type digester struct {
 	store *state.Store
+	// hashing holds as many as are read at a time, of all folders together: one for each processor.
+	hashing chan struct{}
 
 	mu      sync.Mutex
 	known   map[state.FileKey]string
@@ -35,7 +39,9 @@ type learnedDigest struct {
 }
 
 func newDigester(store *state.Store) *digester {
-	return &digester{store: store, known: map[state.FileKey]string{}}
+	return &digester{
+		store: store, known: map[state.FileKey]string{}, hashing: make(chan struct{}, runtime.GOMAXPROCS(0)),
+	}
 }
 
 // path digests a file or a folder; false when there is none.
@@ -98,13 +104,14 @@ func (d *digester) folder(ctx context.Context, dir string) ([]manifest.File, err
 	if err := d.load(ctx, keys); err != nil {
 		return nil, err
 	}
-	files := make([]manifest.File, len(all))
-	for i, f := range all {
-		sum, err := d.file(filepath.Join(dir, filepath.FromSlash(f.rel)), f.info)
-		if err != nil {
-			return nil, err
-		}
-		files[i] = manifest.File{Path: f.rel, SHA256: sum, Bytes: f.info.Size()}
+	files, errs := make([]manifest.File, len(all)), make([]error, len(all))
+	parallel(cap(d.hashing), len(all), func(i int) {
+		f := all[i]
+		files[i] = manifest.File{Path: f.rel, Bytes: f.info.Size()}
+		files[i].SHA256, errs[i] = d.file(filepath.Join(dir, filepath.FromSlash(f.rel)), f.info)
+	})
+	if err := firstError(errs); err != nil {
+		return nil, err
 	}
 	slices.SortFunc(files, func(a, b manifest.File) int { return strings.Compare(a.Path, b.Path) })
 	return files, nil
@@ -158,8 +165,10 @@ func (d *digester) file(path string, info fs.FileInfo) (string, error) {
 		sum := sha256.Sum256(text)
 		return hex.EncodeToString(sum[:]), err
 	}
+	d.hashing <- struct{}{}
 	hashed := time.Now()
 	sum, _, err := manifest.FileDigest(path)
+	<-d.hashing
 	if err != nil {
 		return "", err
 	}
@@ -216,22 +225,63 @@ func (p pathDigests) digest(path string) (string, bool, error) {
 	return sum, sum != "", nil
 }
 
-// digestInputs adds the paths that n names itself.
-func (e *Engine) digestInputs(ctx context.Context, n *node, into pathDigests) error {
-	for _, l := range n.plugin.schema.leaves(n.with) {
-		text, ok := l.value.(string)
-		if !ok || text == "" || l.schema.Format != formatPath {
-			continue
+// digestInputs adds the paths that nodes name themselves, several at a time. The error is that of the
+// first that cannot be digested.
+func (e *Engine) digestInputs(ctx context.Context, into pathDigests, nodes ...*node) error {
+	type input struct {
+		n           *node
+		field, path string
+	}
+	var inputs []input
+	for _, n := range nodes {
+		for _, l := range n.plugin.schema.leaves(n.with) {
+			text, ok := l.value.(string)
+			if !ok || text == "" || l.schema.Format != formatPath {
+				continue
+			}
+			path := absolute(e.opts.ProjectDir, text)
+			if _, named := into[path]; !named {
+				into[path] = ""
+				inputs = append(inputs, input{n, l.field, path})
+			}
 		}
-		path := absolute(e.opts.ProjectDir, text)
-		if _, done := into[path]; done {
-			continue
+	}
+	sums, errs := make([]string, len(inputs)), make([]error, len(inputs))
+	parallel(cap(e.digest.hashing), len(inputs), func(i int) {
+		sums[i], _, errs[i] = e.digest.path(ctx, inputs[i].path)
+	})
+	for i, input := range inputs {
+		if errs[i] != nil {
+			return fmt.Errorf("field %q of stage %q: %w", input.field, input.n.instance, errs[i])
 		}
-		sum, _, err := e.digest.path(ctx, path)
+		into[input.path] = sums[i]
+	}
+	return nil
+}
+
+// parallel calls f for 0…n-1 on a few goroutines and waits for all.
+func parallel(workers, n int, f func(i int)) {
+	if n == 1 {
+		f(0)
+		return
+	}
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(workers, n) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				f(i)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func firstError(errs []error) error {
+	for _, err := range errs {
 		if err != nil {
-			return fmt.Errorf("field %q of stage %q: %w", l.field, n.instance, err)
+			return err
 		}
-		into[path] = sum
 	}
 	return nil
 }

@@ -221,12 +221,7 @@ func (p *planner) digestPaths(ctx context.Context) error {
 		return nil
 	}
 	p.paths = pathDigests{}
-	for _, n := range p.nodes {
-		if err := p.e.digestInputs(ctx, n, p.paths); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.e.digestInputs(ctx, p.paths, p.nodes...)
 }
 
 // lookup answers with the outputs of what is reused.

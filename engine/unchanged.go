@@ -22,7 +22,7 @@ func (w *work) readInputs(ctx context.Context) (stale bool) {
 		w.inputs = w.r.plan.paths
 		return false
 	}
-	if err := w.r.e.digestInputs(context.WithoutCancel(ctx), w.n, w.inputs); err != nil {
+	if err := w.r.e.digestInputs(context.WithoutCancel(ctx), w.inputs, w.n); err != nil {
 		w.unusable = plugins.Errorf(plugins.BadInput, "reading inputs: %w", err)
 		w.inputs = w.r.plan.paths
 		return false
@@ -42,7 +42,7 @@ func (w *work) unchanged(ctx context.Context) error {
 		return nil
 	}
 	now := pathDigests{}
-	if err := w.r.e.digestInputs(context.WithoutCancel(ctx), w.n, now); err != nil {
+	if err := w.r.e.digestInputs(context.WithoutCancel(ctx), now, w.n); err != nil {
 		return plugins.Errorf(plugins.BadInput, "reading inputs again: %w", err)
 	}
 	for _, path := range sortedKeys(now) {

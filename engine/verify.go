@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/so8t/so8t/plugins/manifest"
 	"github.com/so8t/so8t/state"
@@ -15,7 +14,7 @@ import (
 // when some are not, which changes what is decided.
 func (p *planner) verify(ctx context.Context, decisions []decision) (bool, error) {
 	errs := make([]error, len(decisions))
-	p.e.parallel(len(decisions), func(i int) {
+	parallel(min(p.e.opts.Jobs, 8), len(decisions), func(i int) {
 		d := decisions[i]
 		if d.action == ActionReuse && !p.sound[d.identity.fingerprint] {
 			errs[i] = p.e.verifyEntry(ctx, d.entry)
@@ -76,23 +75,4 @@ func (e *Engine) entryFolder(entry state.CacheEntry) attemptFolder {
 		}
 	}
 	return attemptDir(e.store.Dir(), entry.Run, entry.Instance, entry.Attempt)
-}
-
-// parallel calls f for 0…n-1 on a few goroutines and waits for all.
-func (e *Engine) parallel(n int, f func(i int)) {
-	workers := min(e.opts.Jobs, n, 8)
-	next := make(chan int)
-	var wg sync.WaitGroup
-	for range workers {
-		wg.Go(func() {
-			for i := range next {
-				f(i)
-			}
-		})
-	}
-	for i := range n {
-		next <- i
-	}
-	close(next)
-	wg.Wait()
 }

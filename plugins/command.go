@@ -11,7 +11,12 @@ import (
 // Cmd is an exec.Cmd for the programs and servers that a stage starts: it dies with the
 // stage. On Linux the kernel sees to that, even when the stage is killed; elsewhere the
 // process group or job of the plugin does, when the engine ends it.
-type Cmd struct{ *exec.Cmd }
+type Cmd struct {
+	*exec.Cmd
+	// Slack is by how much the kernel may put off a timer of the program, to save waking it up;
+	// 0 is the kernel's own choice. Only Linux asks.
+	Slack time.Duration
+}
 
 // Command is exec.CommandContext for a stage: the program stays in the stage's process group
 // and does not outlive the stage. After ctx ends, pipes held open by the program's own
@@ -19,12 +24,12 @@ type Cmd struct{ *exec.Cmd }
 func Command(ctx context.Context, name string, args ...string) *Cmd {
 	c := exec.CommandContext(ctx, name, args...)
 	c.WaitDelay = 5 * time.Second
-	return &Cmd{c}
+	return &Cmd{Cmd: c}
 }
 
 // Start starts the program from a thread that lives as long as the process, because a
 // parent-death signal is sent when the starting *thread* ends.
-func (c *Cmd) Start() error { return startTied(c.Cmd) }
+func (c *Cmd) Start() error { return startTied(c.Cmd, c.Slack) }
 
 // Run starts the program and waits for it.
 func (c *Cmd) Run() error {

@@ -112,3 +112,20 @@ func TestCommand_Output(t *testing.T) {
 		t.Error("a program that is not there ran")
 	}
 }
+
+func TestCommand_Slack(t *testing.T) {
+	const file = "/proc/self/timerslack_ns"
+	if _, err := os.Stat(file); err != nil {
+		t.Skip("this kernel does not tell:", err)
+	}
+	for _, c := range []struct {
+		slack time.Duration
+		want  string
+	}{{500 * time.Microsecond, "500000\n"}, {0, "50000\n"}} { // the second does not get the first's
+		cmd := plugins.Command(t.Context(), "cat", file)
+		cmd.Slack = c.slack
+		if out, err := cmd.Output(); err != nil || string(out) != c.want {
+			t.Errorf("with %v it is %q, %v", c.slack, out, err)
+		}
+	}
+}

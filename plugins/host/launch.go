@@ -27,6 +27,10 @@ const (
 	// lastMoment is how long after the end of its output a process that is about to end
 	// may take to do so.
 	lastMoment = 500 * time.Millisecond
+	// builtinSlack is how inexact the timers of a built-in stage may be. The Go runtime looks after
+	// itself every 20 µs while a program starts; on a virtual machine the interrupts and wake-ups of
+	// that are a tenth of the time that starting takes.
+	builtinSlack = 500 * time.Microsecond
 )
 
 // Launch starts a plugin and waits for its handshake. The error is a *plugins.Error:
@@ -50,6 +54,9 @@ func Launch(ctx context.Context, c Command, o Options) (*Process, error) {
 		SyncStdout:       p.child.out,
 		SyncStderr:       p.child.err,
 		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: dir},
+		GRPCDialOptions:  wire.DialOptions(),
+		// Of its parser of log lines, which gets nothing to parse.
+		PluginLogBufferSize: 16,
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, _ string) (runner.Runner, error) {
 			p.child.cmd.Env = append(p.child.cmd.Env, cmd.Env...)
 			return p.child, nil
@@ -69,6 +76,9 @@ func newChild(c Command, o Options, p *Process) *child {
 	}
 	cmd := plugins.Command(context.Background(), path, c.Args...) // its life is Process's affair
 	cmd.Dir = c.Dir
+	if c.Builtin {
+		cmd.Slack = builtinSlack
+	}
 	mark := newMark()
 	cmd.Env = environment(c, mark)
 	return &child{

@@ -48,7 +48,7 @@ func Serve(stage plugins.Stage, opts ...Option) error {
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: wire.Handshake,
 		Plugins:         plugin.PluginSet{wire.Name: &wire.Plugin{Stage: newServed(stage, opts)}},
-		GRPCServer:      plugin.DefaultGRPCServer,
+		GRPCServer:      wire.NewGRPCServer,
 		Logger:          hclog.NewNullLogger(),
 	})
 	return nil
