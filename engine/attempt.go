@@ -138,7 +138,7 @@ func (a *attempt) start(ctx context.Context, log *logFile) (process, error) {
 	if a.secrets, err = a.r.e.secretValues(a.n); err != nil {
 		return nil, err
 	}
-	return a.r.e.start(ctx, a.n.plugin.with(withDevices(a.n.environment(a.secrets), a.devices)), a.launchOptions(ctx, log))
+	return a.r.start(ctx, a.n.plugin.with(withDevices(a.n.environment(a.secrets), a.devices)), a.launchOptions(ctx, log))
 }
 
 // end ends the plugin in the background; what it returns waits for that.

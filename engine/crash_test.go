@@ -24,6 +24,7 @@ import (
 func engineProcess(t *testing.T, verb, dir string, env ...string) (int, string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "__engine", verb, dir)
+	cmd.Dir = dir // where a stage that has nothing to do yet is found too
 	cmd.Env = append(childEnviron(), env...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs

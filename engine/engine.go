@@ -23,7 +23,9 @@ type Engine struct {
 	crash  *crashPoints
 	disk   manifest.Disk
 	launch launchFunc
-	now    func() time.Time
+	// prepare starts a plugin ahead of its use; nil does not.
+	prepare func(context.Context, host.Command) (spare, error)
+	now     func() time.Time
 }
 
 // process is a running plugin, as far as the engine uses one: *host.Process.
@@ -68,7 +70,7 @@ func New(opts Options) (*Engine, error) {
 	}
 	return &Engine{
 		opts: opts, store: store, digest: newDigester(store), crash: crash,
-		disk: crash.watch(manifest.OS), launch: hostLaunch, now: time.Now,
+		disk: crash.watch(manifest.OS), launch: hostLaunch, prepare: hostPrepare, now: time.Now,
 	}, nil
 }
 

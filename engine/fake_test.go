@@ -101,6 +101,7 @@ func fakeEngineIn(t *testing.T, dir string, s *fakeStage) *Engine {
 	if s.disk == nil {
 		s.disk = e.disk
 	}
+	e.prepare = nil
 	e.launch = func(_ context.Context, _ host.Command, o host.Options) (process, error) {
 		if o.Started != nil {
 			if err := o.Started(host.Record{PID: 1, Birth: "never", Mark: "none"}); err != nil {

@@ -45,6 +45,7 @@ func (e *Engine) stored(ctx context.Context, plan *Plan, record state.Run, contr
 		if err == nil {
 			return r, nil
 		}
+		r.ahead.close()
 		if !errors.Is(err, state.ErrCollected) || replans == maxReplans {
 			return nil, fmt.Errorf("storing run %s: %w", record.ID, err)
 		}

@@ -38,12 +38,7 @@ func (l readyLanes) push(d demand, i readyItem) {
 
 // pop takes the first of those that fit; false when none does.
 func (l readyLanes) pop(fits func(index int) bool) (first readyItem, found bool) {
-	var from demand
-	for d, h := range l {
-		if i := h.first(); (!found || i.before(first)) && fits(i.index) {
-			first, from, found = i, d, true
-		}
-	}
+	first, from, found := l.find(fits)
 	if found {
 		l[from].pop()
 		if l[from].len() == 0 {
@@ -51,6 +46,21 @@ func (l readyLanes) pop(fits func(index int) bool) (first readyItem, found bool)
 		}
 	}
 	return first, found
+}
+
+// first is what pop would take.
+func (l readyLanes) first(fits func(index int) bool) (first readyItem, found bool) {
+	first, _, found = l.find(fits)
+	return first, found
+}
+
+func (l readyLanes) find(fits func(index int) bool) (first readyItem, from demand, found bool) {
+	for d, h := range l {
+		if i := h.first(); (!found || i.before(first)) && fits(i.index) {
+			first, from, found = i, d, true
+		}
+	}
+	return first, from, found
 }
 
 func (i readyItem) before(j readyItem) bool {

@@ -37,6 +37,8 @@ type run struct {
 
 	devices func() []string // of the engine, asked once
 
+	ahead *ahead
+
 	tryAgain chan tryAgain // from the stages to the scheduler
 
 	listen sync.Mutex // events go out one at a time
@@ -94,12 +96,14 @@ func (e *Engine) newRun(plan *Plan, control *Control) *run {
 	if control == nil {
 		control = NewControl()
 	}
-	return &run{
-		e: e, plan: plan, nodes: plan.nodes, control: control, started: e.now(), devices: sync.OnceValue(e.devices),
+	r := &run{
+		e: e, ahead: newAhead(e.prepare), plan: plan, nodes: plan.nodes, control: control, started: e.now(), devices: sync.OnceValue(e.devices),
 		results: make([]result, len(plan.nodes)), said: make([]string, len(plan.nodes)),
 		locked: make([]string, len(plan.nodes)), stages: make([]state.StageRecord, len(plan.nodes)),
 		tryAgain: make(chan tryAgain),
 	}
+	r.expectFirst()
+	return r
 }
 
 // create stores the run with all that is known of its stages, in one transaction, after making the
@@ -188,6 +192,7 @@ func (r *run) execute(ctx context.Context) (*Outcome, error) {
 	defer r.heedCancel()()
 	r.publishDone(ctx)
 	err := r.schedule(ctx)
+	r.ahead.close()
 	r.removeLocks()
 	if closeErr := r.live.Close(); err == nil && closeErr != nil {
 		r.emit(Event{Kind: Warned, Message: fmt.Sprintf("writing progress: %v", closeErr)})

@@ -44,6 +44,7 @@ func (r *run) schedule(ctx context.Context) error {
 	if err := s.spread(ctx); err != nil {
 		return err
 	}
+	var last *node // that was started
 	for {
 		for fatal == nil && r.control.Interrupted() == "" && ctx.Err() == nil && s.running < s.jobs {
 			n := s.next()
@@ -54,6 +55,8 @@ func (r *run) schedule(ctx context.Context) error {
 			if s.goOn(n) {
 				continue
 			}
+			last = n
+			s.expect(last)
 			go func() {
 				res, err := r.work(ctx, n)
 				done <- finished{n.index, res, err}

@@ -38,6 +38,7 @@ type background struct {
 func startEngine(t *testing.T, verb, dir string) *background {
 	t.Helper()
 	b := &background{t: t, cmd: exec.Command(os.Args[0], "__engine", verb, dir), errs: &strings.Builder{}}
+	b.cmd.Dir = dir // where a stage that has nothing to do yet is found too
 	b.cmd.Stderr = b.errs
 	out, err := b.cmd.StdoutPipe()
 	if err != nil {

@@ -59,6 +59,7 @@ func TestSweep_KilledAtRandomTimes(t *testing.T) {
 func killedSoon(t *testing.T, dir string, after time.Duration, onEngine bool) bool {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "__engine", "run", dir)
+	cmd.Dir = dir // where a stage that has nothing to do yet is found too
 	cmd.Env = childEnviron()
 	var errs bytes.Buffer
 	cmd.Stderr = &errs

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -193,6 +194,50 @@ func TestLaunch_NotRecorded_DoesNotRun(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "database is full") {
 			t.Fatalf("got %v", err)
 		}
+	}
+}
+
+func TestAdopt_IsAsLaunchedWithTheOptions(t *testing.T) {
+	p := launch(t, self("stage"), host.Options{})
+	var log bytes.Buffer
+	var recorded host.Record
+	err := p.Adopt(host.Options{
+		Name: "mine", Log: &log, Secrets: []string{"hunter2-hunter2"},
+		Started: func(r host.Record) error { recorded = r; return nil },
+	})
+	if err != nil || recorded != p.Record() || recorded.PID == 0 {
+		t.Fatalf("recorded %+v, %v; it is %+v", recorded, err, p.Record())
+	}
+	_, err = p.Run(t.Context(), attempt(t, "print", "hunter2-hunter2"), nil)
+	if err == nil || !strings.Contains(err.Error(), `plugin "mine"`) {
+		t.Errorf("got %v", err)
+	}
+	p.Close()
+	if text := log.String() + err.Error(); strings.Contains(text, "hunter2") || !strings.Contains(log.String(), "***") {
+		t.Errorf("log and error: %s", text)
+	}
+}
+
+func TestAdopt_NotRecorded_DoesNotRun(t *testing.T) {
+	p := launch(t, self("stage"), host.Options{})
+	err := p.Adopt(host.Options{Name: "mine", Started: func(host.Record) error { return errors.New("database is full") }})
+	if err == nil || err.Error() != `plugin "mine": could not be recorded: database is full` {
+		t.Errorf("got %v", err)
+	}
+	if err := syscall.Kill(p.Record().PID, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("it is still there: %v", err)
+	}
+}
+
+func TestAdopt_Ended(t *testing.T) {
+	p := launch(t, self("stage"), host.Options{})
+	p.Kill()
+	if _, err := p.Describe(t.Context()); err == nil { // waits for its end
+		t.Fatal("a killed plugin describes itself")
+	}
+	err := p.Adopt(host.Options{Started: func(host.Record) error { t.Error("it was recorded"); return nil }})
+	if !errors.Is(err, host.ErrEnded) {
+		t.Errorf("got %v", err)
 	}
 }
 

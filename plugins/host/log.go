@@ -29,10 +29,22 @@ type journal struct {
 }
 
 func newJournal(w io.Writer, limit int64) *journal {
+	j := &journal{}
+	j.open(w, limit)
+	return j
+}
+
+// open says where to write, from now on and what is remembered.
+func (j *journal) open(w io.Writer, limit int64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	if limit <= 0 {
 		limit = defaultLogLimit
 	}
-	return &journal{w: w, limit: limit}
+	j.w, j.limit = w, limit
+	if len(j.tail) > 0 {
+		j.put(j.tail)
+	}
 }
 
 func (j *journal) write(b []byte) {
@@ -42,6 +54,10 @@ func (j *journal) write(b []byte) {
 		return
 	}
 	j.remember(b)
+	j.put(b)
+}
+
+func (j *journal) put(b []byte) {
 	if j.w == nil || j.full {
 		return
 	}
@@ -116,6 +132,13 @@ func (s *stream) Write(b []byte) (int, error) {
 		}
 	}
 	return n, nil
+}
+
+// hide replaces other secrets from now on.
+func (s *stream) hide(secrets secrets) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.secrets = secrets
 }
 
 // flush writes what is held, at the end.

@@ -20,6 +20,17 @@ func printed(limit int64, secret string, parts ...string) (log, tail string) {
 	return out.String(), j.lastLines()
 }
 
+func TestJournal_OpenedLate(t *testing.T) {
+	var out bytes.Buffer
+	j := newJournal(nil, 0)
+	j.write([]byte("before\n"))
+	j.open(&out, 0)
+	j.write([]byte("after\n"))
+	if out.String() != "before\nafter\n" {
+		t.Errorf("got %q", out.String())
+	}
+}
+
 func TestStream_SecretInAnyTwoParts_IsRedacted(t *testing.T) {
 	const secret, text = "s3cret-s3cret", "before s3cret-s3cret after s3cret-s3cre\n"
 	for i := range len(text) {

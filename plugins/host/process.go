@@ -68,6 +68,34 @@ func (p *Process) name() string {
 	return filepath.Base(p.command.Path)
 }
 
+// ErrEnded says that a plugin that was launched ahead is gone.
+var ErrEnded = errors.New("the plugin has ended before it was used")
+
+// Adopt makes a plugin that was launched ahead of its use, and has not been called yet, what it would be
+// had it been launched with these options, StartTimeout apart: what it has printed goes to the log, and
+// it is recorded. After an error it is closed.
+func (p *Process) Adopt(o Options) error {
+	select {
+	case <-p.child.exited:
+		p.Close()
+		return ErrEnded
+	default:
+	}
+	p.options, p.secrets = o, newSecrets(o.Secrets)
+	p.child.memory = countMemoryKills() // those while it waited were others
+	p.child.out.hide(p.secrets)
+	p.child.err.hide(p.secrets)
+	p.journal.open(o.Log, o.LogLimit)
+	if o.Started == nil {
+		return nil
+	}
+	if err := o.Started(p.child.record); err != nil {
+		p.Close()
+		return p.failed(plugins.Errorf(plugins.CodeOf(err), "could not be recorded: %w", err))
+	}
+	return nil
+}
+
 // failed puts the plugin's name before an error and takes the secrets out of it.
 func (p *Process) failed(err error) error {
 	var e *plugins.Error
