@@ -190,6 +190,11 @@ func claims(ops []diskOp, root string) []claim {
 			text = append(text, op.Data...)
 		}
 	}
+	return claimsIn(text)
+}
+
+// claimsIn reads the lines of an engine.
+func claimsIn(text []byte) []claim {
 	var all []claim
 	for line := range strings.Lines(string(text)) {
 		var c claim

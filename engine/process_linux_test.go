@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -39,15 +38,6 @@ func processesOf(t *testing.T, dir string) []int {
 		}
 	}
 	return found
-}
-
-// stagesOf are those of these processes that serve a stage.
-func stagesOf(t *testing.T, dir string) []int {
-	t.Helper()
-	return slices.DeleteFunc(processesOf(t, dir), func(pid int) bool {
-		args, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
-		return err != nil || !strings.Contains(string(args), "__stage")
-	})
 }
 
 func worksIn(proc, dir string) bool {

@@ -14,7 +14,7 @@ import (
 )
 
 // TestProperty_RandomWorkflows puts random workflows through random edits, selectors, failures, kills,
-// resumes and reruns. Whatever happened: nothing runs that the model says is done, what must run
+// resumes and reruns, half of them with a clock that somebody keeps setting. Whatever happened: nothing runs that the model says is done, what must run
 // runs once, and in the end the artifacts are those of one uninterrupted run of the final
 // workflow in an empty project.
 func TestProperty_RandomWorkflows(t *testing.T) {
@@ -37,10 +37,11 @@ func TestProperty_RandomWorkflows(t *testing.T) {
 			for what, n := range p.count {
 				total[what] += n
 			}
+			total["clock set"] += p.clock.jumps
 		})
 	}
 	t.Logf("%d workflows, seeds from 0: %v", cases, total)
-	for _, what := range []string{"run", "refused", "failure", "kill", "resume", "rerun", "edit"} {
+	for _, what := range []string{"run", "refused", "failure", "kill", "resume", "rerun", "edit", "clock set"} {
 		if total[what] == 0 {
 			t.Errorf("no %s happened", what)
 		}
@@ -50,6 +51,7 @@ func TestProperty_RandomWorkflows(t *testing.T) {
 // property is a project, and the model of it.
 type property struct {
 	*rand.Rand
+	clock *jumpyClock
 	t     *testing.T
 	dir   string
 	m     *model
@@ -62,7 +64,7 @@ type property struct {
 
 func newProperty(t *testing.T, seed uint64) *property {
 	r := rand.New(rand.NewPCG(seed, 1))
-	return &property{Rand: r, t: t, dir: t.TempDir(), m: newModel(r), ran: map[string]int{}, count: map[string]int{}, given: map[string]Selection{}}
+	return &property{Rand: r, clock: newJumpyClock(seed), t: t, dir: t.TempDir(), m: newModel(r), ran: map[string]int{}, count: map[string]int{}, given: map[string]Selection{}}
 }
 
 // engine is a new one, as each command has.
@@ -71,7 +73,7 @@ func (p *property) engine(dir string) *Engine {
 	if err := os.WriteFile(filepath.Join(dir, "so8t.yaml"), []byte(p.m.yaml()), 0o644); err != nil {
 		p.t.Fatal(err)
 	}
-	return contentEngine(p.t, dir, contentStage{run: func(a *plugins.Attempt, c contentConfig, content string) error {
+	e := contentEngine(p.t, dir, contentStage{run: func(a *plugins.Attempt, c contentConfig, content string) error {
 		instance := p.m.instance(c.Tag, c.Seed)
 		p.ran[instance]++
 		if instance == p.fail {
@@ -79,6 +81,8 @@ func (p *property) engine(dir string) *Engine {
 		}
 		return os.WriteFile(filepath.Join(a.OutputDir, "out"), []byte(content), 0o644)
 	}})
+	e.now = p.clock.now
+	return e
 }
 
 // step is one thing that a user does, or that happens to one.

@@ -237,7 +237,7 @@ func (r *run) ended(i int, s state.StageRecord, attempt int) Event {
 		Reason: s.Reason, FromRun: s.FromRun, Cause: s.Cause, Error: failureOf(s.Error),
 	}
 	if !s.Started.IsZero() && !s.Ended.IsZero() {
-		e.Elapsed = s.Ended.Sub(s.Started)
+		e.Elapsed = max(s.Ended.Sub(s.Started), 0) // the clock may have been set
 	}
 	return e
 }
@@ -278,7 +278,7 @@ func (r *run) end(ctx context.Context) (*Outcome, error) {
 	}
 	r.record.State, r.record.Ended = state.RunState(o.State), r.e.now()
 	r.record.HooksDue = len(hooksOf(hookRecords(r.plan.Workflow.Hooks), r.record.State)) > 0
-	event := Event{Kind: RunEnded, Outcome: o.State, Elapsed: r.record.Ended.Sub(r.started)}
+	event := Event{Kind: RunEnded, Outcome: o.State, Elapsed: max(r.record.Ended.Sub(r.started), 0)}
 	err := r.update(ctx, func(tx *state.Tx) error {
 		if err := tx.PutRun(r.record); err != nil {
 			return err

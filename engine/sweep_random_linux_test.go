@@ -2,9 +2,12 @@ package engine_test
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -52,6 +55,9 @@ func TestSweep_KilledAtRandomTimes(t *testing.T) {
 		}
 	}
 	t.Logf("%d kills of engines and %d of stages, seed %d", engines, stages, seed)
+	if fullTest() && min(engines, stages) < kills/5 {
+		t.Error("too few of one kind")
+	}
 }
 
 // killedSoon starts an engine and kills it, or a plugin of it, after a time; false when there was
@@ -76,7 +82,9 @@ func killedSoon(t *testing.T, dir string, after time.Duration, onEngine bool) bo
 	hit := false
 	select {
 	case <-timer.C:
-		hit = kill(t, cmd.Process, dir, onEngine)
+		if hit = onEngine && cmd.Process.Kill() == nil; !onEngine {
+			hit = killStage(cmd.Process.Pid, ended)
+		}
 		<-ended
 	case <-ended:
 	}
@@ -86,14 +94,30 @@ func killedSoon(t *testing.T, dir string, after time.Duration, onEngine bool) bo
 	return hit
 }
 
-func kill(t *testing.T, engine *os.Process, dir string, onEngine bool) bool {
-	t.Helper()
-	if onEngine {
-		return engine.Kill() == nil
+// killStage kills the next process that an engine has started; false when it ended before.
+func killStage(engine int, ended <-chan struct{}) bool {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		hit := false
+		lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", engine)) // the pattern is good
+		for _, list := range lists {
+			text, err := os.ReadFile(list)
+			if err != nil {
+				continue // the thread is gone
+			}
+			for _, field := range strings.Fields(string(text)) {
+				pid, err := strconv.Atoi(field)
+				hit = err == nil && syscall.Kill(pid, syscall.SIGKILL) == nil || hit
+			}
+		}
+		if hit {
+			return true
+		}
+		select {
+		case <-ended:
+			return false
+		case <-tick.C:
+		}
 	}
-	hit := false
-	for _, pid := range stagesOf(t, dir) {
-		hit = syscall.Kill(pid, syscall.SIGKILL) == nil || hit
-	}
-	return hit
 }
