@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/rogpeppe/go-internal/robustio"
 )
 
 // A request to end a run lies in a file of its folder and names the epoch that it is meant for,
@@ -22,7 +24,7 @@ func RequestCancel(dir, run string, epoch int64) error {
 	temp := fmt.Sprintf("%s.%d.tmp", path, os.Getpid())
 	err := os.WriteFile(temp, []byte(strconv.FormatInt(epoch, 10)+"\n"), 0o666)
 	if err == nil {
-		err = os.Rename(temp, path)
+		err = robustio.Rename(temp, path)
 	}
 	if err != nil {
 		return fmt.Errorf("asking the engine of run %q to end it: %w", run, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 )
 
 // FingerprintLock is held while a fingerprint is worked on, so that two runs do not do
@@ -71,9 +72,14 @@ func (l *FingerprintLock) Release() error {
 	if l == nil || l.file == nil {
 		return nil
 	}
-	// While it is ours. Windows may refuse; the file is small and found again.
-	_ = os.Remove(l.path)
-	return l.GiveUp()
+	err := os.Remove(l.path) // while it is ours
+	released := l.GiveUp()
+	if err != nil && runtime.GOOS == "windows" {
+		// Which removes no file that somebody has open, so it could not be done before and does
+		// no harm to the next holder now. What stays is small and found again.
+		_ = os.Remove(l.path)
+	}
+	return released
 }
 
 // GiveUp gives the lock up and leaves its file to RemoveLock. A run that made and removed a file

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"github.com/rogpeppe/go-internal/robustio"
 )
 
 // Removed is something that a collection took away, or would.
@@ -149,7 +151,7 @@ func (c *collection) hide(path string) error {
 	}
 	c.aside++
 	// Empty but for what this collection put there: nobody else writes here.
-	err := os.Rename(path, filepath.Join(trash, fmt.Sprintf("%d-%s", c.aside, filepath.Base(path))))
+	err := robustio.Rename(path, filepath.Join(trash, fmt.Sprintf("%d-%s", c.aside, filepath.Base(path))))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/rogpeppe/go-internal/robustio"
 )
 
 // Live is the progress of a run: written often, never synced, lost with a power cut.
@@ -90,6 +92,8 @@ func (w *LiveWriter) changed() {
 }
 
 // write replaces the file, so that a reader sees the former whole one or this; w.mu is held.
+// Windows replaces no file while somebody reads it: robustio tries again, here and wherever
+// this package renames (virus scanners read what was just written).
 func (w *LiveWriter) write() {
 	w.last = time.Now()
 	w.live.Time = w.last.UTC()
@@ -98,7 +102,7 @@ func (w *LiveWriter) write() {
 		err = os.WriteFile(w.path+".tmp", doc, 0o666)
 	}
 	if err == nil {
-		err = os.Rename(w.path+".tmp", w.path)
+		err = robustio.Rename(w.path+".tmp", w.path)
 	}
 	if err != nil && w.err == nil {
 		w.err = fmt.Errorf("writing progress: %w", err)
@@ -122,7 +126,7 @@ func (w *LiveWriter) Close() error {
 // ReadLive reads the progress of a run; the zero Live when there is none, or when a
 // power cut left rubbish.
 func ReadLive(dir, run string) (Live, error) {
-	b, err := os.ReadFile(filepath.Join(RunDir(dir, run), liveName))
+	b, err := robustio.ReadFile(filepath.Join(RunDir(dir, run), liveName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return Live{}, nil
 	}

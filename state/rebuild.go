@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/rogpeppe/go-internal/robustio"
 )
 
 // rebuild makes the database anew from the journals of all runs and moves the old one
@@ -53,7 +55,7 @@ func (s *Store) rebuildLocked() error {
 	if err := s.beforeCommit("rename " + databaseName); err != nil {
 		return err
 	}
-	if err := os.Rename(fresh, s.databasePath()); err != nil {
+	if err := robustio.Rename(fresh, s.databasePath()); err != nil {
 		return err
 	}
 	return syncDir(s.dir)
@@ -159,6 +161,6 @@ func (s *Store) moveAside(path string) (string, error) {
 		if err := s.beforeCommit("rename " + filepath.Base(aside)); err != nil {
 			return "", err
 		}
-		return aside, errors.Join(os.Rename(path, aside), syncDir(filepath.Dir(path)))
+		return aside, errors.Join(robustio.Rename(path, aside), syncDir(filepath.Dir(path)))
 	}
 }

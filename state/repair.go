@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/rogpeppe/go-internal/robustio"
 )
 
 // repairs is what findings ask for.
@@ -159,7 +161,7 @@ func (s *Store) keepGoodLines(path string) (aside string, err error) {
 	if err := s.beforeCommit("rename " + filepath.Base(path)); err != nil {
 		return "", err
 	}
-	return aside, errors.Join(os.Rename(temp, path), syncDir(filepath.Dir(path)))
+	return aside, errors.Join(robustio.Rename(temp, path), syncDir(filepath.Dir(path)))
 }
 
 // completeJournals appends to the journals of runs all that the database knows of them,

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/rogpeppe/go-internal/robustio"
 	"go.etcd.io/bbolt"
 )
 
@@ -103,7 +104,7 @@ func createDatabase(path string, schema int, fill func(*Tx) error) error {
 	if err != nil {
 		return fmt.Errorf("making the database: %w", err)
 	}
-	if err := os.Rename(temp, path); err != nil {
+	if err := robustio.Rename(temp, path); err != nil {
 		return fmt.Errorf("making the database: %w", err)
 	}
 	return syncDir(filepath.Dir(path))

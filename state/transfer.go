@@ -13,6 +13,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/rogpeppe/go-internal/robustio"
 )
 
 // RunRecords are the records of one run, as an archive carries them. Nothing in them points
@@ -170,7 +172,12 @@ func (in *Incoming) Journal() string { return filepath.Join(in.Folder, journalNa
 
 // Discard removes the folder of a run that is not imported after all.
 func (in *Incoming) Discard() error {
-	return errors.Join(os.RemoveAll(in.Folder), in.lock.Release())
+	err := os.RemoveAll(in.Folder) // while it is ours
+	released := in.lock.Release()
+	if err != nil { // Windows removes no file that is open, and the lock was
+		err = os.RemoveAll(in.Folder)
+	}
+	return errors.Join(err, released)
 }
 
 // KeepEvents rewrites the journal that came with the run so that it holds events only: records in
@@ -190,7 +197,7 @@ func (in *Incoming) KeepEvents() error {
 	if err := errors.Join(copyEvents(to, from), to.Sync(), to.Close(), from.Close()); err != nil {
 		return err
 	}
-	return os.Rename(in.Journal()+".new", in.Journal())
+	return robustio.Rename(in.Journal()+".new", in.Journal())
 }
 
 // ErrExists: there is a run of this id already.
@@ -220,7 +227,7 @@ func (s *Store) Admit(ctx context.Context, in *Incoming, r RunRecords) error {
 		if runtime.GOOS == "windows" { // which renames no folder that holds an open file
 			_ = in.lock.Release()
 		}
-		if err := os.Rename(in.Folder, place); err != nil {
+		if err := robustio.Rename(in.Folder, place); err != nil {
 			return err
 		}
 		if err := syncDir(filepath.Dir(place)); err != nil {
@@ -250,7 +257,7 @@ func (s *Store) clearPlace(id string) error {
 	if err != nil {
 		return err
 	}
-	return os.Rename(RunDir(s.dir, id), filepath.Join(aside, id))
+	return robustio.Rename(RunDir(s.dir, id), filepath.Join(aside, id))
 }
 
 // importRun stores the records of a run. What is known of the same work already stays.

@@ -14,7 +14,8 @@ import (
 )
 
 // maxBase is how long the path of the folder for sockets may be: unix socket paths end at
-// 107 bytes, and go-plugin adds up to 40 ("/plugin-dir1234567890/plugin1234567890").
+// 107 bytes, and go-plugin adds up to 40 ("/plugin-dir1234567890/plugin1234567890"). On Windows
+// its plugins listen on the loopback address.
 const maxBase = 107 - 42
 
 // folderPrefix is followed by the place (boot and process namespace), the pid and the birth
@@ -59,7 +60,7 @@ func (f *folder) make() (string, error) {
 	name := folderPrefix + place() + "-" + strconv.Itoa(os.Getpid()) + "-" + birthTicks(os.Getpid())
 	var first error
 	for _, base := range socketBases() {
-		if len(base)+1+len(name) > maxBase {
+		if runtime.GOOS != "windows" && len(base)+1+len(name) > maxBase {
 			continue
 		}
 		if !f.swept {

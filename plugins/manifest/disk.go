@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"github.com/rogpeppe/go-internal/robustio"
 )
 
 // Disk is every durable step that publishing takes, so that a test can record their order
@@ -51,7 +53,8 @@ func (osDisk) SyncDir(path string) error {
 	return osDisk{}.SyncFile(path)
 }
 
-func (osDisk) Rename(from, to string) error { return os.Rename(from, to) }
+// Rename tries again on Windows, which refuses while a virus scanner reads what was just written.
+func (osDisk) Rename(from, to string) error { return robustio.Rename(from, to) }
 
 // Op names one kind of step of a Disk.
 type Op string
