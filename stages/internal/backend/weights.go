@@ -12,6 +12,8 @@ const (
 	Int8
 	// NF4 weights have 4 bits each, and scales for blocks of NF4Block: see NF4Scales.
 	NF4
+	// Blocks weights lie in blocks of a foreign format, as in a GGUF file: see BlockFormat.
+	Blocks
 )
 
 func (k Kind) String() string {
@@ -24,9 +26,23 @@ func (k Kind) String() string {
 		return "int8"
 	case NF4:
 		return "nf4"
+	case Blocks:
+		return "blocks"
 	}
 	return "unknown"
 }
+
+// BlockFormat says how numbers lie in blocks. Rows hold whole blocks.
+type BlockFormat struct {
+	Name            string // as GGUF calls it: "F16", "Q8_0", "Q4_K", …
+	Elements, Bytes int    // of a block
+	// Decode writes len(dst) numbers, whole blocks. A backend that knows the format by its name may read it by itself: the numbers are
+	// the same, and activations are never rounded to fewer bits, so that what is computed is the model that the file holds and nothing else.
+	Decode func(dst []float32, src []byte)
+}
+
+// Size is the bytes of n numbers, whole blocks.
+func (f BlockFormat) Size(n int) int { return n / f.Elements * f.Bytes }
 
 // WeightData is a frozen matrix on the host, [Rows = outputs, Cols = inputs] as in safetensors. Exactly the fields of its Kind are set.
 type WeightData struct {
@@ -39,6 +55,9 @@ type WeightData struct {
 	// NF4 holds two codes a byte in row-major order, the first in the high half.
 	NF4       []uint8
 	NF4Scales NF4Scales
+	// Raw holds the rows of Format one behind the other.
+	Format BlockFormat
+	Raw    []byte
 }
 
 // Weight is a matrix on the device in whatever storage it has.

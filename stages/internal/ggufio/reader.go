@@ -178,6 +178,15 @@ func (g *File) ReadFloats(t TensorInfo, first int, dst []float32) error {
 	return nil
 }
 
+// View is a tensor's bytes as they are in the file, without a copy where files are mapped; it lives until Close.
+func (g *File) View(t TensorInfo) ([]byte, error) {
+	raw, err := g.f.Bytes(g.data+t.Offset, t.Size())
+	if err != nil {
+		return nil, fmt.Errorf("reading tensor %q of %q: %w", t.Name, g.path, err)
+	}
+	return raw, nil
+}
+
 // rawChunk is how much of a tensor CopyTo holds.
 const rawChunk = 4 << 20
 

@@ -3,8 +3,10 @@ package modelfile
 import (
 	"fmt"
 
+	"github.com/so8t/so8t/stages/internal/backend"
 	"github.com/so8t/so8t/stages/internal/ggufio"
 	"github.com/so8t/so8t/stages/internal/phi3"
+	"github.com/so8t/so8t/stages/internal/quant"
 )
 
 // ggufSource gives out a GGUF file's tensors by their Hugging Face names.
@@ -54,6 +56,27 @@ func (s *ggufSource) ReadFloats(name string, first int, dst []float32) error {
 		return fmt.Errorf("reading tensor %q: %q has none of that name", name, s.file.Path())
 	}
 	return s.file.ReadFloats(t, first, dst)
+}
+
+// View gives out the bytes of a tensor of plain numbers that backends use as they lie.
+func (s *ggufSource) View(name string) (dtype string, raw []byte, ok bool) {
+	t, ok := s.file.Tensor(s.toFile[name])
+	if !ok || t.Type != quant.F32 && t.Type != quant.BF16 {
+		return "", nil, false
+	}
+	raw, err := s.file.View(t)
+	return t.Type.String(), raw, err == nil
+}
+
+// ViewBlocks gives out the bytes of any other tensor.
+func (s *ggufSource) ViewBlocks(name string) (backend.BlockFormat, []byte, bool) {
+	t, ok := s.file.Tensor(s.toFile[name])
+	if !ok || t.Type == quant.F32 || t.Type == quant.BF16 {
+		return backend.BlockFormat{}, nil, false
+	}
+	raw, err := s.file.View(t)
+	block := t.Type.Block()
+	return backend.BlockFormat{Name: t.Type.String(), Elements: block, Bytes: t.Type.Bytes(block), Decode: t.Type.Decode}, raw, err == nil
 }
 
 var _ phi3.Source = (*ggufSource)(nil)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unsafe"
 
+	"github.com/so8t/so8t/stages/internal/backend"
 	"github.com/so8t/so8t/stages/internal/safetensors"
 )
 
@@ -26,6 +27,12 @@ type Source interface {
 // dtype is as in safetensors; the bytes are little-endian and live as long as the source.
 type viewer interface {
 	View(name string) (dtype string, raw []byte, ok bool)
+}
+
+// blocksViewer is what a Source may offer besides: the bytes of a tensor that lies in blocks, without a copy. They
+// live as long as the source.
+type blocksViewer interface {
+	ViewBlocks(name string) (format backend.BlockFormat, raw []byte, ok bool)
 }
 
 // Folder is a Hugging Face folder: configuration and open weights.

@@ -15,8 +15,8 @@ import (
 type Storage string
 
 const (
-	// StoreNative keeps a tensor as the file has it where the backend can use that
-	// (f32, bf16), without a copy; anything else becomes f32.
+	// StoreNative keeps a tensor as the file has it, without a copy, where the backend can use that: f32, bf16, and
+	// the blocks of a GGUF file. Anything else becomes f32. Numbers of blocks are used exactly as they decode.
 	StoreNative Storage = "native"
 	StoreF32    Storage = "f32"
 	StoreBF16   Storage = "bf16"
@@ -130,6 +130,12 @@ func loadMatrix(s Source, t Tensor, store Storage) (backend.WeightData, error) {
 			d.Kind, d.BF16 = backend.BFloat16, viewBF16(raw)
 		}
 		if d.F32 != nil || d.BF16 != nil {
+			return d, nil
+		}
+	}
+	if v, ok := s.(blocksViewer); ok && store == StoreNative {
+		if format, raw, ok := v.ViewBlocks(t.Name); ok {
+			d.Kind, d.Format, d.Raw = backend.Blocks, format, raw
 			return d, nil
 		}
 	}

@@ -1,6 +1,7 @@
 package backendtest
 
 import (
+	"math"
 	"slices"
 
 	"github.com/so8t/so8t/stages/internal/backend"
@@ -69,7 +70,7 @@ func embedded(r *rig, tr bool, rows, cols int) backend.Mat {
 func linearCases() []Case {
 	var cs []Case
 	for _, s := range [][3]int{{1, 96, 64}, {3, 40, 24}, {65, 24, 40}, {7, 1100, 16}, {2, 13, 37}} {
-		for _, kind := range []backend.Kind{backend.Float32, backend.BFloat16, backend.Int8, backend.NF4} {
+		for _, kind := range []backend.Kind{backend.Float32, backend.BFloat16, backend.Int8, backend.NF4, backend.Blocks} {
 			rows, out, in := s[0], s[1], s[2]
 			cs = append(cs, Case{Name: sized("linear "+kind.String(), rows, out, in), run: func(r *rig) {
 				w := r.be.NewWeight(weightData(r, kind, out, in))
@@ -124,8 +125,33 @@ func weightData(r *rig, kind backend.Kind, rows, cols int) backend.WeightData {
 			scales[i] = float32(r.rng.Float64() * 2)
 		}
 		d.NF4Scales = backend.NewNF4Scales(scales)
+	case backend.Blocks:
+		d.Format = backend.BlockFormat{Name: "F16", Elements: 1, Bytes: 2, Decode: decodeHalves}
+		for range rows * cols {
+			h := 0x3000 + r.rng.IntN(0x800) | r.rng.IntN(2)<<15
+			if r.rng.IntN(16) == 0 {
+				h = r.rng.IntN(0x400) // without a leading bit
+			}
+			d.Raw = append(d.Raw, byte(h), byte(h>>8))
+		}
 	}
 	return d
+}
+
+// decodeHalves reads finite float16 numbers.
+func decodeHalves(dst []float32, src []byte) {
+	for i := range dst {
+		h := int(src[2*i]) | int(src[2*i+1])<<8
+		exponent, mantissa := h>>10&31, h&0x3ff
+		v := math.Ldexp(float64(mantissa), -24)
+		if exponent > 0 {
+			v = math.Ldexp(float64(0x400+mantissa), exponent-25)
+		}
+		if h>>15 == 1 {
+			v = -v
+		}
+		dst[i] = float32(v)
+	}
 }
 
 func elementCases() []Case {

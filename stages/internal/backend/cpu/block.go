@@ -104,20 +104,33 @@ func (m *machine[T]) SwiGLUBack(ggu, gy, gu backend.Buffer, rows, width int) {
 	})
 }
 
+// rowScores is what the room for one query's scores is a multiple of: whole vectors.
+const rowScores = 16
+
 func (m *machine[T]) CachedAttention(out backend.Buffer, q backend.Mat, keys, values backend.Buffer, s backend.AttentionShape, n, past int) {
 	m.run("attention over a cache", func() {
 		o, k, v := data[T](out), data[T](keys), data[T](values)
-		qv := data[T](q.Buf)[q.Off:]
-		scores := m.mem.take(s.Heads * (past + n))
+		qv, ld := data[T](q.Buf)[q.Off:], s.KVHeads*s.Dim
+		checkCache(s, n, past, q.LD, o, qv, k, v)
+		room := (past + n + rowScores - 1) / rowScores * rowScores
+		scores := m.mem.take(s.Heads * room)
 		defer m.mem.give(scores)
 		for i := range n {
 			m.split(s.Heads, 1, max(1, grain/((past+n)*s.Dim)), func(from, to int) {
 				for h := from; h < to; h++ {
 					kv := h / (s.Heads / s.KVHeads) * s.Dim
-					attendRow(o[(i*s.Heads+h)*s.Dim:][:s.Dim], qv[i*q.LD+h*s.Dim:][:s.Dim], k[kv:], v[kv:],
-						s.KVHeads*s.Dim, past+i, s.Window, scale[T](s), scores.data[h*(past+n):(h+1)*(past+n)])
+					m.k.attendRow(o[(i*s.Heads+h)*s.Dim:][:s.Dim], qv[i*q.LD+h*s.Dim:][:s.Dim], k[kv:], v[kv:],
+						ld, past+i, s.Window, scale[T](s), scores.data[h*room:(h+1)*room])
 				}
 			})
 		}
 	})
+}
+
+// checkCache panics when something is too short: the kernels in C do not look.
+func checkCache[T real](s backend.AttentionShape, n, past, ldq int, out, q, keys, values []T) {
+	filled := (past + n) * s.KVHeads * s.Dim
+	if n > 0 {
+		_, _, _, _ = keys[filled-1], values[filled-1], q[(n-1)*ldq+s.Heads*s.Dim-1], out[n*s.Heads*s.Dim-1]
+	}
 }

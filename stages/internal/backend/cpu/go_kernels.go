@@ -13,7 +13,10 @@ func goKernels[T real]() kernels[T] {
 		axpby: goAxpby[T], dropout: goDropout[T], rmsNorm: goRMSNorm[T], rmsNormBack: goRMSNormBack[T], gainBack: goGainBack[T],
 		rope: goRope[T], attend: goAttend[T], attendBack: goAttendBack[T], swiglu: goSwiGLU[T], swigluBack: goSwiGLUBack[T],
 		rotate: goRotate[T], rotateGrad: goRotateGrad[T], softmaxNLL: goSoftmaxNLL[T], sumSquares: goSumSquares[T],
-		secondDifference: goSecondDifference[T], adamW: goAdamW[T],
+		secondDifference: goSecondDifference[T], adamW: goAdamW[T], reader: goReader[T],
+		attendRow: func(out, q, k, v []T, ld, t, window int, scale T, scores []T) {
+			attendRow(out, q, k, v, ld, t, window, scale, scores)
+		},
 	}
 }
 

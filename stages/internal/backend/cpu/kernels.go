@@ -34,6 +34,8 @@ type kernels[T real] struct {
 	// fewRows, when set, is gemm for at most few rows of A against a transposed B (b.rs = 1).
 	fewRows gemmFunc[T]
 	few     int
+	// reader reads a format of blocks.
+	reader func(backend.BlockFormat) blockReader[T]
 	// panel is the number of columns that gemm works on at once: splits are multiples of it.
 	panel int
 
@@ -47,6 +49,8 @@ type kernels[T real] struct {
 	rope       func(dst, src []T, positions []int32, cos, sin []T, s backend.AttentionShape, rotary int, inverse bool)
 	attend     func(h *heads[T])
 	attendBack func(h *heads[T])
+	// attendRow is one query over keys [from, t] whose rows are ld apart; scores has room for t+1 numbers, rounded up to rowScores.
+	attendRow  func(out, q, k, v []T, ld, t, window int, scale T, scores []T)
 	swiglu     func(y, gu []T, width int)
 	swigluBack func(ggu, gy, gu []T, width int)
 	rotate     func(y, x, r []T, blocks int, inverse bool)

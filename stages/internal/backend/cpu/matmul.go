@@ -31,6 +31,9 @@ func (m *machine[T]) Linear(y, x backend.Buffer, w backend.Weight, rows int, bet
 }
 
 func (m *machine[T]) linear(y, x []T, w *weight[T], rows int, beta T) {
+	if m.fewStored(y, x, w, rows, beta) {
+		return
+	}
 	m.eachBlock(w, func(block []T, from, to int) {
 		m.product(rows, to-from, w.cols, 1, operand(x, w.cols, false), operand(block, w.cols, true), beta, y[from:], w.rows)
 	})

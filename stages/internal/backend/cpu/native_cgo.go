@@ -32,6 +32,14 @@ func nativeKernels(k *kernels[float32], want string) (string, error) {
 	}
 	k.attend = func(h *heads[float32]) { u := nativeHeads(h); t.Attend(&u) }
 	k.attendBack = func(h *heads[float32]) { u := nativeHeads(h); t.AttendBack(&u) }
+	k.reader = func(f backend.BlockFormat) blockReader[float32] { return nativeReader(t, f) }
+	k.attendRow = func(out, q, kk, v []float32, ld, at, window int, scale float32, scores []float32) {
+		from := 0
+		if window > 0 {
+			from = max(0, at-window+1)
+		}
+		t.AttendRow(out, q, kk[from*ld:], v[from*ld:], ld, at+1-from, scale, scores)
+	}
 	k.adamW = func(p, g, m, v []float32, c adamW) {
 		t.AdamW(p, g, m, v, native.AdamW{
 			GradScale: float32(c.gradScale), Shrink: float32(c.shrink), Beta1: float32(c.beta1), Beta2: float32(c.beta2),
@@ -45,6 +53,20 @@ func nativeHeads(h *heads[float32]) native.Heads {
 	return native.Heads{
 		Q: h.q, K: h.k, V: h.v, Gout: h.gout, Out: h.out, Lse: h.lse, GQ: h.gq, GK: h.gk, GV: h.gv,
 		LD: h.ld, LDO: h.ldo, LDL: h.ldl, Rows: h.rows, Dim: h.dim, Group: h.group, Window: h.window, Scale: h.scale,
+	}
+}
+
+// nativeReader reads what the kernels know; the rest is decoded in Go.
+func nativeReader(t native.Table, f backend.BlockFormat) blockReader[float32] {
+	format, ok := native.FormatOf(f.Name)
+	if !ok {
+		return goReader[float32](f)
+	}
+	return blockReader[float32]{
+		decode: func(dst []float32, src []byte) { t.Decode(format, dst, src) },
+		fewRows: func(m, n, k int, a []float32, b []byte, size int, beta float32, c []float32, ldc int) {
+			t.FewRowsStored(m, n, k, a, k, format, b, size, beta, c, ldc)
+		},
 	}
 }
 

@@ -18,6 +18,7 @@ type weight[T real] struct {
 	nf4        []uint8   // of the whole matrix, also in a part of its rows
 	nf4Scales  backend.NF4Scales
 	first      int // row of the nf4 matrix that this one begins with
+	blocks     blocks[T]
 }
 
 func (w *weight[T]) Kind() backend.Kind { return w.kind }
@@ -42,6 +43,7 @@ func (m *machine[T]) NewWeight(d backend.WeightData) backend.Weight {
 			convert(w.full, d.F32)
 		}
 	}
+	w.blocks = m.blocksOf(d)
 	return w
 }
 
@@ -55,6 +57,8 @@ func complete(d backend.WeightData) bool {
 		return len(d.BF16) == n
 	case backend.Int8:
 		return len(d.Int8) == n && len(d.Scales) == d.Rows
+	case backend.Blocks:
+		return d.Cols%d.Format.Elements == 0 && len(d.Raw) == d.Format.Size(n)
 	case backend.NF4:
 		blocks := backend.NF4Blocks(n)
 		return len(d.NF4) == (n+1)/2 && len(d.NF4Scales.Codes) == blocks && len(d.NF4Scales.Groups) == (blocks+backend.NF4Group-1)/backend.NF4Group
@@ -74,6 +78,9 @@ func (m *machine[T]) WeightRows(v backend.Weight, from, to int) backend.Weight {
 	}
 	cut := func(n int) (int, int) { return from * n, to * n }
 	i, j := cut(w.cols)
+	if w.blocks.raw != nil {
+		w.blocks.raw = w.blocks.raw[from*w.blocks.size : to*w.blocks.size]
+	}
 	switch w.kind {
 	case backend.Float32:
 		w.full = w.full[i:j]
@@ -100,6 +107,10 @@ func asWeight[T real](v backend.Weight) *weight[T] {
 // widen writes rows [from, to) as plain numbers.
 func (w *weight[T]) widen(dst []T, from, to int) {
 	n := w.cols
+	if b := w.blocks; b.raw != nil {
+		b.decode(dst[:(to-from)*n], b.raw[from*b.size:to*b.size])
+		return
+	}
 	switch w.kind {
 	case backend.Float32:
 		copy(dst, w.full[from*n:to*n])

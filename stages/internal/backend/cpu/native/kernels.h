@@ -6,6 +6,9 @@ typedef long long len;
 
 #define SO8T_FEW 4
 
+// Formats of stored numbers, with their numbers in a GGUF file.
+enum { SO8T_F16 = 1, SO8T_Q8_0 = 8, SO8T_Q4_K = 12, SO8T_Q5_K = 13, SO8T_Q6_K = 14, SO8T_BF16 = 30 };
+
 // One attention unit, as the Go type heads.
 struct heads {
 	const float *q, *k, *v, *gout;
@@ -40,6 +43,11 @@ struct kernels {
 	double (*sum_squares)(const float *x, len n);
 	double (*second_difference)(float *g, const float *h, len rows, len cols, float weight);
 	void (*adamw)(float *p, const float *g, float *m, float *v, len n, const struct adamw *c);
+	// numbers in blocks, see blocks.h; n is a multiple of the format's block
+	void (*decode)(int format, float *dst, const unsigned char *src, len n);
+	// few_rows with alpha = 1 on rows of B that are stored in blocks, bytes apart
+	void (*few_rows_stored)(len m, len n, len k, const float *a, len ars, int format, const unsigned char *b, len bytes, float beta, float *c, len ldc);
+	void (*attend_row)(float *out, const float *q, const float *k, const float *v, len ld, len n, len dim, float scale, float *scores);
 };
 
 extern const struct kernels so8t_kernels_plain;
