@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/so8t/so8t/stages/internal/backend"
 	"github.com/so8t/so8t/stages/internal/chat"
 	"github.com/so8t/so8t/stages/internal/ggufio"
 	"github.com/so8t/so8t/stages/internal/phi3"
+	"github.com/so8t/so8t/stages/internal/quant"
 )
 
 // Model is an open model: what inference needs.
@@ -74,13 +76,22 @@ func fromGGUF(file *ggufio.File) (*Model, error) {
 	return &Model{config, source, template, file.Close}, nil
 }
 
-// NativeBytes is how many bytes phi3.StoreNative holds a weight in: bf16 of a folder is used as
-// it is, anything else as float32.
-func (m *Model) NativeBytes() int {
-	if _, folder := m.Source.(*phi3.Folder); folder {
-		return m.Config.NativeBytes()
+// Held is how phi3.StoreNative holds the matrices, and the bytes of all weights: of a GGUF file what the file has.
+func (m *Model) Held() (kind backend.Kind, bytes int64) {
+	if s, ok := m.Source.(*ggufSource); ok {
+		for _, t := range s.file.Tensors {
+			bytes += t.Size()
+			if t.Type != quant.F32 {
+				kind = backend.Blocks
+			}
+		}
+		return kind, bytes
 	}
-	return 4
+	width := m.Config.NativeBytes()
+	if width == 2 {
+		kind = backend.BFloat16
+	}
+	return kind, m.Config.WeightBytes(phi3.StoreNative, width)
 }
 
 // Close closes the files.

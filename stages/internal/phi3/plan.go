@@ -110,6 +110,10 @@ func (c *Config) blank(store Storage) *Weights {
 	if !ok {
 		linear = plain
 	}
+	return c.blankOf(plain, linear)
+}
+
+func (c *Config) blankOf(plain, linear backend.Kind) *Weights {
 	w := &Weights{Config: c, Layers: make([]LayerWeights, c.Layers), Norm: make([]float32, c.Hidden)}
 	w.Embed = backend.WeightData{Kind: plain, Rows: c.Vocab, Cols: c.Hidden}
 	w.Head = w.Embed
@@ -154,10 +158,10 @@ func (m *Model) plan(trained tensor.Params, rows []int) (MemoryPlan, error) {
 	return p, nil
 }
 
-// PlanScoring is Runner.Score on weights of native bytes each: one full pass on a dry backend.
-func (c *Config) PlanScoring(dry backend.Backend, native int) (MemoryPlan, error) {
+// PlanScoring is Runner.Score on matrices of a kind, with all weights in so many bytes: one full pass on a dry backend.
+func (c *Config) PlanScoring(dry backend.Backend, kind backend.Kind, weights int64) (MemoryPlan, error) {
 	longest := min(c.Longest(), scoreTokens)
-	base, err := NewBase(dry, c.blank(StoreNative), longest)
+	base, err := NewBase(dry, c.blankOf(kind, kind), longest)
 	if err != nil {
 		return MemoryPlan{}, err
 	}
@@ -171,7 +175,7 @@ func (c *Config) PlanScoring(dry backend.Backend, native int) (MemoryPlan, error
 	if _, err := r.Score(slices.Repeat([]Question{question}, scoreTokens/longest), nil); err != nil {
 		return MemoryPlan{}, err
 	}
-	return MemoryPlan{Weights: c.WeightBytes(StoreNative, native), Activations: dry.Counters().PeakBytes}, nil
+	return MemoryPlan{Weights: weights, Activations: dry.Counters().PeakBytes}, nil
 }
 
 // KVCacheBytes is the f32 cache of one sequence.

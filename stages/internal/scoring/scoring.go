@@ -63,7 +63,8 @@ func Memory(path string) (int64, error) {
 	defer m.Close()
 	dry := compute.OpenDry()
 	defer func() { _ = dry.Close() }()
-	p, err := m.Config.PlanScoring(dry, m.NativeBytes())
+	kind, bytes := m.Held()
+	p, err := m.Config.PlanScoring(dry, kind, bytes)
 	return p.Total() + 64<<20, err // and code, heap, the rows
 }
 

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 )
 
 // BenchmarkPeers encodes the same Japanese text with the same vocabulary on one thread: this package, tiktoken
@@ -23,7 +22,7 @@ import (
 func BenchmarkPeers(b *testing.B) {
 	python := benchPython(b)
 	text := madeText(20_000_000)
-	documents := cut(text[:4_000_000], 4096)
+	documents := cut(text[:strings.LastIndexByte(text[:4_000_000], '\n')+1], 4096)
 	if path := os.Getenv("SO8T_BENCH_TEXT"); path != "" {
 		raw, err := os.ReadFile(path)
 		if err != nil {
@@ -36,7 +35,7 @@ func BenchmarkPeers(b *testing.B) {
 		raw  func() ([]byte, error)
 	}
 	vocabularies := []vocabulary{
-		{"8k tokens", func() ([]byte, error) { return Train(text[:2_000_000], TrainConfig{Size: 8000, MaxBytes: 24}) }},
+		{"8k tokens", func() ([]byte, error) { return Train(strings.ToValidUTF8(text[:2_000_000], ""), TrainConfig{Size: 8000, MaxBytes: 24}) }},
 		{"200k tokens", func() ([]byte, error) { return Train(text, TrainConfig{Size: 200_000, MaxBytes: 36}) }},
 	}
 	if path := os.Getenv("SO8T_BENCH_TOKENIZER"); path != "" {
@@ -214,9 +213,5 @@ func madeText(n int) string {
 		}
 		text.WriteString(endings[rng.IntN(len(endings))])
 	}
-	out := text.String()[:n]
-	for !utf8.ValidString(out[max(0, len(out)-4):]) && len(out) > 0 {
-		out = out[:len(out)-1]
-	}
-	return out
+	return strings.ToValidUTF8(text.String()[:n], "")
 }

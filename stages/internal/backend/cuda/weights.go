@@ -44,10 +44,24 @@ func (c *card) NewWeight(d backend.WeightData) backend.Weight {
 		w.at, w.scales = hold(c, w, d.Int8, n), hold(c, w, d.Scales, d.Rows)
 	case backend.NF4:
 		w.at, w.scales = hold(c, w, d.NF4, (n+1)/2), hold(c, w, c.nf4Scales(d), backend.NF4Blocks(n))
+	case backend.Blocks: // the card's kernels do not read blocks
+		w.kind = backend.Float32
+		w.at = hold(c, w, decoded(c, d), n)
 	default:
 		c.Fail(fmt.Errorf("taking a weight of unknown kind %d", d.Kind))
 	}
 	return w
+}
+
+// decoded is a weight in blocks as plain numbers.
+func decoded(c *card, d backend.WeightData) []float32 {
+	n := d.Rows * d.Cols
+	if c.dev == nil || d.Cols%d.Format.Elements != 0 || len(d.Raw) != d.Format.Size(n) {
+		return nil // hold counts them, or says that they are missing
+	}
+	numbers := make([]float32, n)
+	d.Format.Decode(numbers, d.Raw)
+	return numbers
 }
 
 // nf4Scales are the scales as plain numbers: half a bit a number more than as they are stored, for one kernel without tables.
