@@ -241,6 +241,9 @@ func (a *app) load(ctx context.Context, e *engine.Engine, f workflowFlags, args 
 	case errors.Is(err, os.ErrNotExist):
 		return nil, usageError{fmt.Errorf("reading workflow %q: there is no such file", path)}
 	case errors.As(err, &unreadable) && unreadable.Path == path:
+		if info, statErr := os.Stat(path); statErr == nil && info.IsDir() {
+			err = fmt.Errorf("reading workflow: %q is a folder: name the workflow in it, or give it with --dir", path)
+		}
 		return nil, usageError{err}
 	}
 	return wf, err
