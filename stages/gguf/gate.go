@@ -74,6 +74,7 @@ func (c Config) gate(ctx context.Context, a *plugins.Attempt, path string, m *ma
 	if len(ids) == 0 {
 		return nil, plugins.Errorf(plugins.BadInput, "held-out text %q has less than the %d tokens of one chunk", c.HeldOut, chunk)
 	}
+	m.Template = nil // its vocabulary is large, and done with
 	be, err := compute.Open(c.Backend, c.Threads)
 	if err != nil {
 		return nil, err
@@ -84,6 +85,7 @@ func (c Config) gate(ctx context.Context, a *plugins.Attempt, path string, m *ma
 		return nil, err
 	}
 	defer written.Close()
+	written.Template = nil
 	if err := sameShape(m.Config, written.Config); err != nil {
 		return nil, plugins.Errorf(plugins.Internal, "the written file: %w", err)
 	}

@@ -6,8 +6,10 @@ package gguf
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 
 	"github.com/so8t/so8t/plugins"
@@ -18,6 +20,7 @@ import (
 	"github.com/so8t/so8t/stages/internal/jsonfile"
 	"github.com/so8t/so8t/stages/internal/modelfile"
 	"github.com/so8t/so8t/stages/internal/phi3"
+	"github.com/so8t/so8t/stages/internal/settle"
 	"github.com/so8t/so8t/stages/internal/so8t"
 )
 
@@ -121,6 +124,8 @@ func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error
 		return plugins.Result{}, err
 	}
 	defer m.Close()
+	// Else the heap may grow to twice what is in use before anybody cleans up.
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(c.memory(m.Config, m.reference.Adapter)))
 	path := filepath.Join(a.OutputDir, fileName)
 	e, err := c.export(m)
 	if err != nil {
@@ -183,19 +188,23 @@ func writeFile(ctx context.Context, a *plugins.Attempt, path string, e modelfile
 			err = closeErr
 		}
 	}()
-	return e.Write(stoppable{ctx, a, f}, func(done, total int64) { a.Progress(done, total, "weight") })
+	w := settle.New(f, false)
+	if err := e.Write(stoppable{ctx, a, w}, func(done, total int64) { a.Progress(done, total, "weight") }); err != nil {
+		return err
+	}
+	return w.Sync()
 }
 
 // stoppable is a file that can no longer be written once the stage is to stop.
 type stoppable struct {
 	ctx context.Context
 	a   *plugins.Attempt
-	f   *os.File
+	w   io.Writer
 }
 
 func (s stoppable) Write(p []byte) (int, error) {
 	if s.ctx.Err() != nil || s.a.Stopping() {
 		return 0, plugins.Errorf(plugins.Cancelled, "stopped while writing %q", fileName)
 	}
-	return s.f.Write(p)
+	return s.w.Write(p)
 }

@@ -1,7 +1,6 @@
 package modeltool
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"github.com/so8t/so8t/stages/internal/inorder"
 	"github.com/so8t/so8t/stages/internal/modelfile"
 	"github.com/so8t/so8t/stages/internal/quant"
+	"github.com/so8t/so8t/stages/internal/settle"
 )
 
 var quantize = command{
@@ -131,17 +131,14 @@ func fill(ctx context.Context, f *os.File, e modelfile.Export) (err error) {
 			err = closeErr
 		}
 	}()
-	buffered := bufio.NewWriterSize(stoppable{ctx, f}, 1<<20)
-	if err := e.Write(buffered, nil); err != nil {
-		return err
-	}
-	if err := buffered.Flush(); err != nil {
+	w := settle.New(f, false)
+	if err := e.Write(stoppable{ctx, w}, nil); err != nil {
 		return err
 	}
 	if err := f.Chmod(0o644); err != nil {
 		return err
 	}
-	return f.Sync()
+	return w.Sync()
 }
 
 // stoppable refuses to be written to once its context has ended.

@@ -14,33 +14,40 @@ import (
 
 	"github.com/so8t/so8t/stages/internal/quant"
 	"github.com/so8t/so8t/stages/internal/safetensors"
+	"github.com/so8t/so8t/stages/internal/settle"
 )
 
 // BenchmarkQuantize turns an F16 file of 69 M weights into another type, from start to a synced
-// file, beside llama-quantize doing the same when it is installed.
+// file, beside llama-quantize doing the same when it is installed, in turn. share-of-cp is the time
+// that copying and syncing a file of the written size takes, over ours.
 func BenchmarkQuantize(b *testing.B) {
 	whole := shaped(b, 1024, 4096, 4, true).file(b, "F16")
-	for _, mix := range []string{"Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0", "F16"} {
+	for _, mix := range []string{"Q4_K_M", "Q5_K_M", "Q6_K", "Q4_K_S", "Q3_K_M", "Q4_0", "Q8_0", "F16"} {
 		for _, jobs := range []int{1, 2} {
 			b.Run(fmt.Sprintf("%s/%d", mix, jobs), func(b *testing.B) {
-				var weights int64
+				var weights, size int64
+				var ours, theirs, copying time.Duration
 				for b.Loop() {
-					weights = convert(b, whole, mix, jobs)
+					begin := time.Now()
+					weights, size = convert(b, whole, mix, jobs)
+					ours += time.Since(begin)
+					copying += copied(b, whole, size)
+					theirs += llamaTime(b, whole, mix, jobs)
 				}
-				ours := float64(weights) * float64(b.N) / b.Elapsed().Seconds() / 1e6
-				b.ReportMetric(ours, "Mweights/s")
+				b.ReportMetric(float64(weights)*float64(b.N)/ours.Seconds()/1e6, "Mweights/s")
+				b.ReportMetric(copying.Seconds()/ours.Seconds(), "share-of-cp")
 				b.ReportMetric(0, "ns/op")
-				if theirs := llamaSpeed(b, whole, mix, jobs, weights); theirs > 0 {
-					b.ReportMetric(theirs, "llama-Mweights/s")
-					b.ReportMetric(ours/theirs, "x-llama")
+				if theirs > 0 {
+					b.ReportMetric(float64(weights)*float64(b.N)/theirs.Seconds()/1e6, "llama-Mweights/s")
+					b.ReportMetric(theirs.Seconds()/ours.Seconds(), "x-llama")
 				}
 			})
 		}
 	}
 }
 
-// convert writes a model as another type and returns its number of weights.
-func convert(b *testing.B, in, mix string, jobs int) int64 {
+// convert writes a model as another type and returns its number of weights and the file's size.
+func convert(b *testing.B, in, mix string, jobs int) (weights, size int64) {
 	b.Helper()
 	m, err := Open(in)
 	if err != nil {
@@ -51,12 +58,23 @@ func convert(b *testing.B, in, mix string, jobs int) int64 {
 	if e.Mix, err = quant.ParseMix(mix); err != nil {
 		b.Fatal(err)
 	}
-	synced(b, func(w io.Writer) error { return e.Write(w, nil) })
-	return m.Config.Parameters()
+	synced(b, func(f *os.File) error {
+		w := settle.New(f, false)
+		if err := e.Write(w, nil); err != nil {
+			return err
+		}
+		if err := w.Sync(); err != nil {
+			return err
+		}
+		info, err := f.Stat()
+		size = info.Size()
+		return err
+	})
+	return m.Config.Parameters(), size
 }
 
-// synced writes a file to disk and removes it.
-func synced(b *testing.B, write func(io.Writer) error) {
+// synced lets a file be written, to the disk, and removes it.
+func synced(b *testing.B, write func(*os.File) error) {
 	b.Helper()
 	f, err := os.CreateTemp(b.TempDir(), "")
 	if err != nil {
@@ -67,14 +85,19 @@ func synced(b *testing.B, write func(io.Writer) error) {
 	if err := write(f); err != nil {
 		b.Fatal(err)
 	}
-	if err := f.Sync(); err != nil {
-		b.Fatal(err)
-	}
 }
 
-// llamaSpeed is that of llama-quantize in millions of weights per second by the time it says that
-// quantising took, without its start; 0 when it is not installed.
-func llamaSpeed(b *testing.B, in, mix string, jobs int, weights int64) float64 {
+// copied is how long the first n bytes of a file take to be copied and synced.
+func copied(b *testing.B, path string, n int64) time.Duration {
+	b.Helper()
+	begin := time.Now()
+	synced(b, func(f *os.File) error { return copyFile(f, path, n) })
+	return time.Since(begin)
+}
+
+// llamaTime is how long llama-quantize says that quantising took, without its start, and the sync
+// that it leaves to others; 0 when it is not installed.
+func llamaTime(b *testing.B, in, mix string, jobs int) time.Duration {
 	program, err := exec.LookPath("llama-quantize")
 	if dir := os.Getenv("SO8T_TEST_LLAMACPP"); dir != "" {
 		program, err = filepath.Join(dir, "llama-quantize"), nil
@@ -87,48 +110,94 @@ func llamaSpeed(b *testing.B, in, mix string, jobs int, weights int64) float64 {
 	if err != nil {
 		b.Fatalf("%v\n%s", err, said)
 	}
+	defer os.Remove(out)
 	_, rest, _ := strings.Cut(string(said), "quantize time = ")
 	number, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
 	ms, err := strconv.ParseFloat(number, 64)
 	if err != nil {
 		b.Fatalf("no time in %s", said)
 	}
-	return float64(weights) / ms / 1e3
-}
-
-// BenchmarkF16OfFolder turns 1 GB of bf16 safetensors into an F16 file, beside copying the same
-// bytes; both are synced. peak-MB is this process's memory, the files' pages included.
-func BenchmarkF16OfFolder(b *testing.B) {
-	in := folder(b)
-	info, err := os.Stat(filepath.Join(in, "model.safetensors"))
+	f, err := os.OpenFile(out, os.O_RDWR, 0)
 	if err != nil {
 		b.Fatal(err)
 	}
+	defer f.Close()
+	begin := time.Now()
+	if err := f.Sync(); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(ms*float64(time.Millisecond)) + time.Since(begin)
+}
+
+// BenchmarkF16OfFolder turns 1 GB of bf16 safetensors into an F16 file, beside copying the same
+// bytes, in turn; both are synced. peak-MB is this process's memory, the files' pages included.
+// Where SO8T_TEST_LLAMACPP and SO8T_TEST_TRANSFORMERS_VENV name them, llama.cpp's converter does it
+// too, once.
+func BenchmarkF16OfFolder(b *testing.B) {
+	in := folder(b)
+	weights := filepath.Join(in, "model.safetensors")
+	info, err := os.Stat(weights)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var ours, copying time.Duration
 	resetPeak()
 	for b.Loop() {
+		begin := time.Now()
 		convert(b, in, "F16", 0)
+		ours += time.Since(begin)
+		copying += copied(b, weights, info.Size())
 	}
-	rate := float64(info.Size()) * float64(b.N) / b.Elapsed().Seconds() / 1e6
-	b.ReportMetric(rate, "MB/s")
+	speed := func(d time.Duration) float64 { return float64(info.Size()) * float64(b.N) / d.Seconds() / 1e6 }
+	b.ReportMetric(speed(ours), "MB/s")
 	if peak := peakBytes(); peak > 0 {
 		b.ReportMetric(peak/1e6, "peak-MB")
 	}
-	begin := time.Now()
-	synced(b, func(w io.Writer) error { return copyFile(w, filepath.Join(in, "model.safetensors")) })
-	cp := float64(info.Size()) / time.Since(begin).Seconds() / 1e6
-	b.ReportMetric(cp, "cp-MB/s")
-	b.ReportMetric(rate/cp, "x-cp")
+	b.ReportMetric(speed(copying), "cp-MB/s")
+	b.ReportMetric(copying.Seconds()/ours.Seconds(), "share-of-cp")
 	b.ReportMetric(0, "ns/op")
+	if theirs := converterTime(b, in); theirs > 0 {
+		b.ReportMetric(theirs.Seconds()/(ours.Seconds()/float64(b.N)), "x-converter")
+	}
 }
 
-func copyFile(w io.Writer, path string) error {
+// converterScript runs llama.cpp's converter, told which pre-tokenizer the tiny vocabulary has.
+const converterScript = `
+import os, runpy, sys
+sys.argv = sys.argv[1:]
+folder = os.path.dirname(sys.argv[0])
+sys.path[:0] = [folder, os.path.join(folder, "gguf-py")]
+import conversion.base as base
+base.TextModel.get_vocab_base_pre = lambda self, tokenizer: "gpt-4o"
+runpy.run_path(sys.argv[0], run_name="__main__")
+`
+
+// converterTime is how long llama.cpp's converter takes from start to end, without a sync; 0 when
+// it is not installed.
+func converterTime(b *testing.B, in string) time.Duration {
+	llama, venv := os.Getenv("SO8T_TEST_LLAMACPP"), os.Getenv("SO8T_TEST_TRANSFORMERS_VENV")
+	if llama == "" || venv == "" {
+		return 0
+	}
+	out := filepath.Join(b.TempDir(), "theirs.gguf")
+	begin := time.Now()
+	said, err := exec.Command(filepath.Join(venv, "bin", "python"), "-c", converterScript, filepath.Join(llama, "../convert/convert_hf_to_gguf.py"), "--outtype", "f16", "--outfile", out, in).CombinedOutput()
+	if err != nil {
+		b.Fatalf("%v\n%s", err, said)
+	}
+	return time.Since(begin)
+}
+
+func copyFile(to *os.File, path string, n int64) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	_, err = io.Copy(w, f)
-	return err
+	if _, err := io.CopyN(to, f, n); err != nil {
+		return err
+	}
+	return to.Sync()
 }
 
 // folder is a Hugging Face folder of 1 GB, whose weights repeat.

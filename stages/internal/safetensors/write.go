@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/so8t/so8t/stages/internal/settle"
 )
 
 // Tensor is one tensor to write. Its bytes are asked for when their place in the file has
@@ -94,18 +96,15 @@ func Write(path string, tensors []Tensor, metadata map[string]string) (err error
 			err = fmt.Errorf("writing weights %q: %w", path, err)
 		}
 	}()
-	s := settling{file: f, every: settleBytes}
-	w := bufio.NewWriterSize(&s, 1<<20)
+	s := settle.New(f, true)
+	w := bufio.NewWriterSize(s, 1<<20)
 	if err := Encode(w, tensors, metadata); err != nil {
 		return err
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	return s.forget()
+	return s.Sync()
 }
 
 // Encode writes a file's bytes to w.

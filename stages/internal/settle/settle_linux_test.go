@@ -1,4 +1,4 @@
-package safetensors
+package settle
 
 import (
 	"bytes"
@@ -39,7 +39,7 @@ func cached(t *testing.T, path string) (pages, total int) {
 }
 
 // What was written of a large file is on the disk and not in the cache; the bytes are the same.
-func TestSettling_LargeFileLeavesTheCache(t *testing.T) {
+func TestWriter_LargeFileLeavesTheCache(t *testing.T) {
 	var fs unix.Statfs_t
 	dir := t.TempDir()
 	if err := unix.Statfs(dir, &fs); err != nil || fs.Type == unix.TMPFS_MAGIC || fs.Type == unix.OVERLAYFS_SUPER_MAGIC {
@@ -49,30 +49,30 @@ func TestSettling_LargeFileLeavesTheCache(t *testing.T) {
 	for i := range piece {
 		piece[i] = byte(i * 7 >> 3)
 	}
-	write := func(name string, every int64) string {
+	write := func(name string, every int64, forget bool) string {
 		path := filepath.Join(dir, name)
 		f, err := os.Create(path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		s := settling{file: f, every: every}
+		s := New(f, forget)
+		s.every = every
 		for range 16 {
 			if _, err := s.Write(piece); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := f.Sync(); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.forget(); err != nil {
+		if err := s.Sync(); err != nil {
 			t.Fatal(err)
 		}
 		return path
 	}
-	small, large := write("small", 1<<30), write("large", 2<<20)
-	if pages, total := cached(t, small); pages < total/2 {
-		t.Skipf("%d of %d pages of an ordinary file are in the cache: nothing can be seen", pages, total)
+	small, kept, large := write("small", 1<<30, true), write("kept", 2<<20, false), write("large", 2<<20, true)
+	for _, path := range []string{small, kept} {
+		if pages, total := cached(t, path); pages < total/2 {
+			t.Skipf("%d of %d pages of %s are in the cache: nothing can be seen", pages, total, filepath.Base(path))
+		}
 	}
 	if pages, total := cached(t, large); pages > total/4 {
 		t.Errorf("%d of %d pages are in the cache", pages, total)
@@ -84,33 +84,5 @@ func TestSettling_LargeFileLeavesTheCache(t *testing.T) {
 	b, err := os.ReadFile(large)
 	if err != nil || !bytes.Equal(a, b) {
 		t.Errorf("other bytes: %x, %v", sha256.Sum256(b), err)
-	}
-}
-
-func TestCopyTo(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x.safetensors")
-	data := make([]byte, 2*rawChunk+6)
-	for i := range data {
-		data[i] = byte(i >> 4)
-	}
-	if err := Write(path, []Tensor{FromBytes("x", BF16, []int{len(data) / 2}, data)}, nil); err != nil {
-		t.Fatal(err)
-	}
-	s, err := Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	before := filePages(t)
-	var out bytes.Buffer
-	out.Grow(len(data))
-	if err := s.CopyTo(&out, "x"); err != nil || !bytes.Equal(out.Bytes(), data) {
-		t.Errorf("%d other bytes, %v", out.Len(), err)
-	}
-	if grown := (filePages(t) - before) * os.Getpagesize(); grown > rawChunk {
-		t.Errorf("%d bytes of the file stay", grown)
-	}
-	if err := s.CopyTo(&out, "y"); err == nil {
-		t.Error("a tensor that is not there was copied")
 	}
 }

@@ -1,4 +1,4 @@
-package safetensors
+package settle
 
 import (
 	"errors"
@@ -12,14 +12,16 @@ func begin(f *os.File, offset, n int64) {
 	_ = unix.SyncFileRange(int(f.Fd()), offset, n, unix.SYNC_FILE_RANGE_WRITE)
 }
 
-// finish waits until a range is on the disk and takes it out of the cache. The system tells each
+// finish waits until a range is on the disk, and takes it out of the cache if it is to. The system tells each
 // failure to write once, so it must be told here; a system that cannot do this says so otherwise.
-func finish(f *os.File, offset, n int64) error {
+func finish(f *os.File, offset, n int64, forget bool) error {
 	if n == 0 {
 		return nil // a length of 0 is the rest of the file
 	}
 	err := unix.SyncFileRange(int(f.Fd()), offset, n, unix.SYNC_FILE_RANGE_WAIT_BEFORE|unix.SYNC_FILE_RANGE_WRITE|unix.SYNC_FILE_RANGE_WAIT_AFTER)
-	_ = unix.Fadvise(int(f.Fd()), offset, n, unix.FADV_DONTNEED)
+	if forget {
+		_ = unix.Fadvise(int(f.Fd()), offset, n, unix.FADV_DONTNEED)
+	}
 	if errors.Is(err, unix.EIO) || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
 		return err
 	}
