@@ -31,15 +31,15 @@ type recordedRun struct {
 	holder   state.Holder
 }
 
-func (e *Engine) recordedRun(ctx context.Context, id string) (recordedRun, error) {
-	// The lock is asked before the records are read: an engine that ends in between is then
-	// taken for a live one with a finished run, not for a dead one with a running one.
+func (e *Engine) recordedRun(ctx context.Context, name string) (recordedRun, error) {
+	// The lock is asked while no engine can store anything: one that ends its run stores that first,
+	// so a run that is recorded as running without an engine is that of a dead one.
 	var r recordedRun
-	var err error
-	if r.holder, r.alive, err = state.Query(e.store.Dir(), id); err != nil {
-		return r, err
-	}
-	snapshot, err := e.store.ReadRun(ctx, id)
+	snapshot, err := e.store.ReadRun(ctx, name, func(id string) error {
+		var err error
+		r.holder, r.alive, err = state.Query(e.store.Dir(), id)
+		return err
+	})
 	r.run, r.stages, r.attempts = snapshot.Run, snapshot.Stages, map[string][]state.Attempt{}
 	for _, a := range snapshot.Attempts {
 		r.attempts[a.Instance] = append(r.attempts[a.Instance], a)
@@ -50,18 +50,18 @@ func (e *Engine) recordedRun(ctx context.Context, id string) (recordedRun, error
 // dead: the run is recorded as running, but its engine is gone.
 func (r recordedRun) dead() bool { return r.run.State == state.RunRunning && !r.alive }
 
-// Status shows one run, also while an engine runs it.
-func (e *Engine) Status(ctx context.Context, id string) (*StatusView, error) {
-	r, err := e.recordedRun(ctx, id)
+// Status shows one run, which name means as for FindRun, also while an engine runs it.
+func (e *Engine) Status(ctx context.Context, name string) (*StatusView, error) {
+	r, err := e.recordedRun(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	live, err := state.ReadLive(e.store.Dir(), id)
+	live, err := state.ReadLive(e.store.Dir(), r.run.ID)
 	if err != nil {
 		live = state.Live{} // progress is a comfort; the records are what counts
 	}
 	v := &StatusView{
-		Run: id, Workflow: r.run.Workflow, Parent: r.run.Parent, Note: r.run.Note, State: r.state(),
+		Run: r.run.ID, Workflow: r.run.Workflow, Parent: r.run.Parent, Note: r.run.Note, State: r.state(),
 		Started: timeText(r.run.Started), Ended: timeText(r.run.Ended),
 		Engine: EngineView{PID: r.holder.PID, Alive: r.alive, Host: r.holder.Host}, Stages: []StageView{},
 	}

@@ -132,6 +132,9 @@ type Values map[string]float64
 
 // MarshalJSON writes an object, sorted by name.
 func (v Values) MarshalJSON() ([]byte, error) {
+	if len(v) == 0 {
+		return []byte("{}"), nil
+	}
 	out := make(map[string]any, len(v))
 	for name, value := range v {
 		out[name] = finite(value)

@@ -231,9 +231,10 @@ func TestReadRun_IsWhatATransactionReads(t *testing.T) {
 	dir, _ := filledState(t)
 	s := openStore(t, dir, Options{})
 	const run = "20260102-030401-aaaaa"
-	got, err := s.ReadRun(t.Context(), run)
-	if err != nil {
-		t.Fatal(err)
+	asked := ""
+	got, err := s.ReadRun(t.Context(), run[:len(run)-2], func(id string) error { asked = id; return nil })
+	if err != nil || asked != run {
+		t.Fatalf("it asked about %q; %v", asked, err)
 	}
 	view(t, s, func(tx *Tx) error {
 		r, err := tx.Run(run)
@@ -244,7 +245,7 @@ func TestReadRun_IsWhatATransactionReads(t *testing.T) {
 		}
 		return errors.Join(err, stagesErr, attemptsErr)
 	})
-	if _, err := s.ReadRun(t.Context(), "20990101-000000-aaaaa"); !errors.Is(err, ErrNoRun) {
+	if _, err := s.ReadRun(t.Context(), "20990101-000000-aaaaa", nil); !errors.Is(err, ErrNoRun) {
 		t.Errorf("a run that is not there: %v", err)
 	}
 }

@@ -15,15 +15,22 @@ type RunSnapshot struct {
 // rawRecord is a record as it lies in the database.
 type rawRecord struct{ key, value []byte }
 
-// ReadRun returns a run. Its records are only copied while writers wait, and are checked and decoded
-// after that: an engine is kept for a fraction of the time.
-func (s *Store) ReadRun(ctx context.Context, id string) (RunSnapshot, error) {
+// ReadRun returns a run, which name means as for FindRun. Its records are only copied while writers
+// wait, and are checked and decoded after that: an engine is kept for a fraction of the time. meanwhile
+// is called while they wait, so that what it sees of the run's engine belongs to the records.
+func (s *Store) ReadRun(ctx context.Context, name string, meanwhile func(id string) error) (RunSnapshot, error) {
 	var snapshot RunSnapshot
 	var plan, stages, attempts []rawRecord
 	path := s.databasePath()
 	err := s.View(ctx, func(t *Tx) error {
-		var err error
+		id, err := t.FindRun(name)
+		if err != nil {
+			return err
+		}
 		if snapshot.Run, err = t.Run(id); err != nil {
+			return err
+		}
+		if err := meanwhile(id); err != nil {
 			return err
 		}
 		key, err := textKey(id)

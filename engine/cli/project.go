@@ -130,6 +130,17 @@ func (e noPlaceError) Unwrap() error { return e.cause }
 // inspect opens an engine for looking at a run, which it names: by id, by a unique part of one,
 // or the newest.
 func (a *app) inspect(ctx context.Context, run string, look func(e *engine.Engine, run string) error) error {
+	return a.reading(func(e *engine.Engine) error {
+		id, err := e.FindRun(ctx, run)
+		if err != nil {
+			return err
+		}
+		return look(e, id)
+	})
+}
+
+// reading opens the state for a command that only looks.
+func (a *app) reading(look func(e *engine.Engine) error) error {
 	// It ends soon: collecting garbage often would take longer than looking.
 	debug.SetGCPercent(400)
 	e, err := a.open(engineSettings{})
@@ -137,11 +148,7 @@ func (a *app) inspect(ctx context.Context, run string, look func(e *engine.Engin
 		return err
 	}
 	defer func() { _ = e.Close() }()
-	id, err := e.FindRun(ctx, run)
-	if err != nil {
-		return err
-	}
-	return look(e, id)
+	return look(e)
 }
 
 // jobsSetting is the flag, else SO8T_JOBS, else 0: the engine decides.

@@ -28,16 +28,16 @@ func (a *app) statusCommand() *cobra.Command {
 		Example: "  so8t status --watch\n  so8t status latest --timeline\n  so8t status 20260102-0304 --json | jq .state",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.inspect(c.Context(), first(args), func(e *engine.Engine, run string) error {
-				if watch {
-					return a.watch(c.Context(), e, run, asJSON)
-				}
-				view, err := e.Status(c.Context(), run)
+			return a.reading(func(e *engine.Engine) error {
+				view, err := e.Status(c.Context(), first(args))
 				if err != nil {
 					return err
 				}
+				if watch {
+					return a.watch(c.Context(), e, view.Run, asJSON)
+				}
 				if asJSON {
-					return a.printJSON(view)
+					return a.printStatus(view)
 				}
 				if timeline {
 					a.printTimeline(view)
