@@ -103,7 +103,7 @@ func copied(dir string) (int64, error) {
 // pretraining is the memory of training all weights on micro-batches of so many tokens; 0 when
 // the shape cannot be trained, which is reported elsewhere.
 func pretraining(arch *phi3.Config, tokens int) int64 {
-	dry := compute.OpenDry()
+	dry := compute.OpenDry("cpu")
 	defer func() { _ = dry.Close() }()
 	var rows []int
 	for tokens > 0 {

@@ -70,9 +70,8 @@ func pretrain(ctx context.Context, a *plugins.Attempt, c Config, dir string) (pl
 		return plugins.Result{}, err
 	}
 	defer m.Release()
-	i := be.Info()
-	a.Log(fmt.Sprintf("pre-training %d parameters on %d documents (%d tokens of %d) for %d steps of %d tokens; backend %s %s, %d threads, blas %s",
-		arch.Parameters(), len(text.rows), text.tokens, text.vocabulary.size, c.Steps, c.Tokens, i.Name, i.Device, i.Threads, i.BLAS))
+	a.Log(fmt.Sprintf("pre-training %d parameters on %d documents (%d tokens of %d) for %d steps of %d tokens; %s",
+		arch.Parameters(), len(text.rows), text.tokens, text.vocabulary.size, c.Steps, c.Tokens, compute.Describe(c.Backend, be.Info())))
 	run, err := newRun(ctx, a, c, be, m, text.rows)
 	if err != nil {
 		return plugins.Result{}, err

@@ -45,15 +45,19 @@ func probeCPU(context.Context) (bool, string) {
 
 // guideNeeds says what the model that so8t is made for takes to fine-tune.
 func guideNeeds() string {
-	dry := compute.OpenDry()
+	dry, card := compute.OpenDry("cpu"), compute.OpenDry("cuda")
 	defer discard(dry)
+	defer discard(card)
 	p, err := phi3.PlanGuide(dry)
 	if err != nil {
 		return ""
 	}
-	gpu := p.Weights + p.Buffers() // the copies are the host's
+	onCard, err := phi3.PlanGuide(card)
+	if err != nil {
+		return ""
+	}
 	return fmt.Sprintf("fine-tuning Phi-4-mini (int8, r 64, 2 rows of 512 tokens, recompute) takes %.1f GiB, on a GPU %.1f GiB of its memory",
-		float64(p.Total())/gib, float64(gpu)/gib)
+		float64(p.Total())/gib, float64(onCard.OnGPU())/gib)
 }
 
 func probeBLAS(context.Context) (bool, string) {
@@ -77,13 +81,8 @@ func probeCUDA(context.Context) (bool, string) {
 	if err != nil {
 		return false, fmt.Sprintf("%v; the CPU is used", err)
 	}
-	message := fmt.Sprintf("%s, compute capability %s, %.1f of %.1f GiB free", g.Name, g.Capability, float64(g.Free)/gib, float64(g.Total)/gib)
-	be, err := compute.Open("cuda", 0) // that a GPU is there does not mean that stages use it
-	if err != nil {
-		return true, fmt.Sprintf("%s; not used: %v", message, err)
-	}
-	discard(be)
-	return true, message
+	return true, fmt.Sprintf("%s, compute capability %s, %.1f of %.1f GiB free, driver for CUDA %s, cuBLAS %s (%s); used with backend: cuda",
+		g.Name, g.Capability, float64(g.Free)/gib, float64(g.Total)/gib, g.Driver, g.BLASVersion, g.BLAS)
 }
 
 // ollamaTimeout bounds the question to a server: it answers at once or is not there.

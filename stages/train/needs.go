@@ -58,18 +58,18 @@ func (k *checker) needs(c Config, a phi3.AdapterOptions, m *phi3.Config, d data)
 		return // reported: a length, a target or a layer that does not fit
 	}
 	k.report.Needs.Memory = p.Total() + room
+	if compute.OnGPU(c.Backend) { // the rest is the card's; the base is read from its file once
+		k.report.Needs.Memory = p.Copies + room
+	}
 	// Value, two moments and the best of each parameter: in the checkpoints that are kept
 	// and in the one being written.
 	checkpoint := 4 * p.Trained
 	k.report.Needs.Disk = checkpoint*int64(c.Checkpoint.Keep+1) + p.Trained + 1<<20
-	if c.Backend == "cuda" {
-		k.report.Needs.GPU = 1
-	}
 }
 
 // plan is the memory of a run whose micro-batches all hold rows of the longest length.
 func plan(c Config, a phi3.AdapterOptions, m *phi3.Config, longest int) (phi3.MemoryPlan, error) {
-	dry := compute.OpenDry()
+	dry := compute.OpenDry(c.Backend)
 	defer func() { _ = dry.Close() }()
 	return m.PlanTraining(dry, phi3.Storage(c.Storage), m.NativeBytes(), a, slices.Repeat([]int{longest}, c.Batch), c.Recompute)
 }

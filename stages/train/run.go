@@ -98,9 +98,8 @@ func prepare(ctx context.Context, a *plugins.Attempt, c Config) (t *training, er
 	}
 	t.run, err = t.newRun(ctx, a, c)
 	if err == nil {
-		i := t.be.Info()
-		a.Log(fmt.Sprintf("training %d parameters on %d rows (%d tokens, longest %d) for %d steps; backend %s %s, %d threads, blas %s",
-			t.model.Parameters(), len(t.data.train), t.data.tokens, t.data.longest, t.run.Settings.Schedule.Steps, i.Name, i.Device, i.Threads, i.BLAS))
+		a.Log(fmt.Sprintf("training %d parameters on %d rows (%d tokens, longest %d) for %d steps; %s",
+			t.model.Parameters(), len(t.data.train), t.data.tokens, t.data.longest, t.run.Settings.Schedule.Steps, compute.Describe(c.Backend, t.be.Info())))
 	}
 	return t, err
 }
@@ -114,16 +113,19 @@ func (t *training) open(a *plugins.Attempt, c Config) (err error) {
 		a.Warn(fmt.Sprintf("the base's config.json says %s, which Phi-3 has no use for: if this model's own code reads it, its results are others than those here",
 			strings.Join(keys, ", ")))
 	}
-	if t.be, err = compute.OpenWithin(c.Backend, c.Threads, int64(c.Memory)<<20); err != nil {
-		return err
-	}
 	from, err := c.start()
 	if err != nil {
 		return plugins.Errorf(plugins.BadInput, "lora.from: %w", err)
 	}
-	if p, err := plan(c, c.adapter(from), t.folder.Config, t.data.longest); err == nil { // else reported by newModel
+	p, err := plan(c, c.adapter(from), t.folder.Config, t.data.longest)
+	if err == nil { // else reported by newModel
 		a.Log(describe(p))
 		collect(p)
+	}
+	if t.be, err = compute.OpenWith(compute.Options{
+		Name: c.Backend, Threads: c.Threads, Limit: int64(c.Memory) << 20, Reserve: p.OnGPU(),
+	}); err != nil {
+		return err
 	}
 	weights, err := phi3.Load(t.folder.Config, t.folder, phi3.Storage(c.Storage))
 	if err != nil {

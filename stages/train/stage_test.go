@@ -240,6 +240,7 @@ func TestRun_AblationsTrainOneThing(t *testing.T) {
 }
 
 func TestCheck_FindsWhatIsWrongBeforeAnythingStarts(t *testing.T) {
+	t.Setenv("SO8T_LIBCUDA", "/nowhere/libcuda.so.1") // no GPU here, whatever machine this is
 	dir := project(t, 6)
 	write := func(name, content string) string {
 		path := filepath.Join(dir, name)

@@ -27,6 +27,12 @@ func (p MemoryPlan) Total() int64 { return p.Weights + p.Buffers() + p.Copies }
 // Buffers is the part that a backend counts.
 func (p MemoryPlan) Buffers() int64 { return p.Trained + p.Gradients + p.Optimizer + p.Activations }
 
+// OnGPU is what a card must hold, with a part for what lies between buffers.
+func (p MemoryPlan) OnGPU() int64 {
+	n := p.Weights + p.Buffers()
+	return n + n/16
+}
+
 // TrainedParameters counts adapters and gates; what does not resolve counts as nothing.
 func (c *Config) TrainedParameters(a AdapterOptions) (lora, gates int64) {
 	if len(a.Targets) > 0 {

@@ -61,7 +61,7 @@ func Memory(path string) (int64, error) {
 		return 0, err
 	}
 	defer m.Close()
-	dry := compute.OpenDry()
+	dry := compute.OpenDry("cpu")
 	defer func() { _ = dry.Close() }()
 	kind, bytes := m.Held()
 	p, err := m.Config.PlanScoring(dry, kind, bytes)

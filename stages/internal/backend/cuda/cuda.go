@@ -71,7 +71,8 @@ func Open(o Options) (backend.Backend, error) {
 	return c, nil
 }
 
-// OpenDry makes a backend that computes nothing and holds nothing, but counts the memory that the card would need for the same calls.
+// OpenDry makes a backend that computes nothing and holds nothing, but counts the memory that the card would need for the same calls, frozen
+// weights apart. Weights need no data.
 func OpenDry(p Precision) backend.Backend {
 	return &card{mixed: p == Mixed, mem: newArena(0, nil), info: backend.Info{Name: "cuda-dry", Device: "none", BLAS: "none", Threads: 1, Bits: 32}}
 }

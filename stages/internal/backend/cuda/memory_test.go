@@ -36,6 +36,7 @@ func TestPlanIsEnough(t *testing.T) {
 	if plan < 4*700*40 {
 		t.Fatalf("the plan is %d bytes", plan)
 	}
+	plan += 700*96 + 4*700 // the weight
 	limit := plan + plan/16
 	be := open(cuda.Options{Limit: limit, Reserve: limit})(t)
 	w := be.NewWeight(int8Weight(700, 96))

@@ -35,6 +35,9 @@ type GPU struct {
 	Name        string
 	Capability  string // compute capability, as in "8.6"
 	Free, Total int64  // bytes of its memory
+	Driver      string // the CUDA version that the driver supports, as in "12.4"
+	BLAS        string // where cuBLAS was found
+	BLASVersion string
 }
 
 // CUDA opens the first GPU and describes it. The error says which library or device is missing.
@@ -44,7 +47,10 @@ func CUDA() (GPU, error) {
 		return GPU{}, err
 	}
 	info := d.Info()
-	g := GPU{Name: info.Name, Capability: fmt.Sprintf("%d.%d", info.Major, info.Minor)}
+	g := GPU{
+		Name: info.Name, Capability: fmt.Sprintf("%d.%d", info.Major, info.Minor), Driver: fmt.Sprintf("%d.%d", info.Driver/1000, info.Driver%1000/10),
+		BLAS: info.BLAS, BLASVersion: fmt.Sprintf("%d.%d.%d", info.BLASVersion/10000, info.BLASVersion/100%100, info.BLASVersion%100),
+	}
 	g.Free, g.Total, err = d.Memory()
 	if closeErr := d.Close(); err == nil {
 		err = closeErr
