@@ -50,7 +50,9 @@ func find(ctx context.Context) (string, error) {
 }
 
 // usable reports why an interpreter cannot import what is compared with.
-func usable(ctx context.Context, python string) error { return run(ctx, python, "-c", "import torch, transformers, peft") }
+func usable(ctx context.Context, python string) error {
+	return run(ctx, python, "-c", "import torch, transformers, peft")
+}
 
 func run(ctx context.Context, name string, args ...string) error {
 	c := exec.CommandContext(ctx, name, args...)
