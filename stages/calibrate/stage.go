@@ -60,7 +60,7 @@ func (Stage) Describe() plugins.Description {
 		return plugins.MetricSpec{Name: name, Help: help, Better: "lower"}
 	}
 	return plugins.Description{
-		Name: "calibrate", Version: "1", Revision: 2, Kind: plugins.KindStage,
+		Name: "calibrate", Version: "1", Revision: 3, Kind: plugins.KindStage,
 		Help: "fits a temperature and a threshold for ALLOW on the calibration split",
 		With: plugins.SchemaOf(Config{}),
 		Outputs: []plugins.Output{

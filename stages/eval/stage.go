@@ -48,7 +48,7 @@ const (
 // Describe says what the stage is.
 func (Stage) Describe() plugins.Description {
 	return plugins.Description{
-		Name: "eval", Version: "1", Revision: 2, Kind: plugins.KindStage,
+		Name: "eval", Version: "1", Revision: 3, Kind: plugins.KindStage,
 		Help: "measures the exported model on the test split beside its base and simple baselines",
 		With: plugins.SchemaOf(Config{}),
 		Outputs: []plugins.Output{

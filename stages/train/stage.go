@@ -30,7 +30,7 @@ const (
 // Describe says what the stage is.
 func (Stage) Describe() plugins.Description {
 	return plugins.Description{
-		Name: "train", Kind: plugins.KindStage, Revision: 3, Checkpoints: true,
+		Name: "train", Kind: plugins.KindStage, Revision: 4, Checkpoints: true,
 		Help: "fine-tunes a model with LoRA and SO8T gates; killed and resumed, its adapter and curve are the same bytes",
 		With: plugins.SchemaOf(Config{}),
 		Outputs: []plugins.Output{

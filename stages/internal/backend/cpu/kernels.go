@@ -13,6 +13,20 @@ func (a matrix[T]) at(i, j int) matrix[T] { return matrix[T]{a.data[i*a.rs+j*a.c
 // gemmFunc is C[m,n] = alpha A[m,k] B[k,n] + beta C, C row-major with rows ldc apart.
 type gemmFunc[T real] func(m, n, k int, alpha T, a, b matrix[T], beta T, c []T, ldc int)
 
+// part is a stored weight as an operand of a product, from an element on.
+type part[T real] struct {
+	*weight[T]
+	row, col   int
+	transposed bool
+}
+
+func (p part[T]) strides() (rs, cs int) {
+	if p.transposed {
+		return 1, p.cols
+	}
+	return p.cols, 1
+}
+
 // heads is one unit of attention: the query heads that share one key head, in one segment. Pointers are to the segment's first row.
 type heads[T real] struct {
 	q, k, v      []T // rows ld apart
@@ -31,6 +45,8 @@ type heads[T real] struct {
 type kernels[T real] struct {
 	// gemm computes one thread's part.
 	gemm gemmFunc[T]
+	// gemmStored, when set, is gemm with a weight of the kinds bf16 and int8, and the bits of widening it first; a.cs = 1.
+	gemmStored func(m, n, k int, a matrix[T], w part[T], beta T, c []T, ldc int)
 	// fewRows, when set, is gemm for at most few rows of A against a transposed B (b.rs = 1).
 	fewRows gemmFunc[T]
 	few     int

@@ -24,7 +24,7 @@ func operand[T real](d []T, ld int, transposed bool) matrix[T] {
 }
 
 func (m *machine[T]) Linear(y, x backend.Buffer, w backend.Weight, rows int, beta float64) {
-	m.dryBlock(asWeight[T](w))
+	m.dryBlock(asWeight[T](w), rows)
 	m.run("a linear layer", func() {
 		m.linear(data[T](y), data[T](x), asWeight[T](w), rows, T(beta))
 	})
@@ -34,19 +34,27 @@ func (m *machine[T]) linear(y, x []T, w *weight[T], rows int, beta T) {
 	if m.fewStored(y, x, w, rows, beta) {
 		return
 	}
+	if m.packs(w, rows) {
+		m.productStored(rows, w.rows, w.cols, operand(x, w.cols, false), part[T]{weight: w, transposed: true}, beta, y, w.rows)
+		return
+	}
 	m.eachBlock(w, func(block []T, from, to int) {
 		m.product(rows, to-from, w.cols, 1, operand(x, w.cols, false), operand(block, w.cols, true), beta, y[from:], w.rows)
 	})
 }
 
 func (m *machine[T]) LinearBack(gx, gy backend.Buffer, w backend.Weight, rows int, beta float64) {
-	m.dryBlock(asWeight[T](w))
+	m.dryBlock(asWeight[T](w), rows)
 	m.run("a linear layer's input gradient", func() {
 		m.linearBack(data[T](gx), data[T](gy), asWeight[T](w), rows, T(beta))
 	})
 }
 
 func (m *machine[T]) linearBack(gx, gy []T, w *weight[T], rows int, beta T) {
+	if m.packs(w, rows) {
+		m.productStored(rows, w.cols, w.rows, operand(gy, w.rows, false), part[T]{weight: w}, beta, gx, w.cols)
+		return
+	}
 	m.eachBlock(w, func(block []T, from, to int) {
 		m.product(rows, w.cols, to-from, 1, operand(gy[from:], w.rows, false), operand(block, w.cols, false), beta, gx, w.cols)
 		beta = 1
@@ -68,6 +76,11 @@ func (m *machine[T]) eachBlock(w *weight[T], f func(block []T, from, to int)) {
 	}
 }
 
+// packs reports whether products read the weight as it is stored and widen it while they pack it. Few rows do not pack.
+func (m *machine[T]) packs(w *weight[T], rows int) bool {
+	return m.k.gemmStored != nil && rows > m.k.few && (w.kind == backend.BFloat16 || w.kind == backend.Int8)
+}
+
 // takeBlock is the scratch that rows of a stored weight are widened in.
 func (m *machine[T]) takeBlock(w *weight[T]) *buffer[T] {
 	return m.mem.take(min(w.rows, widenRows) * w.cols)
@@ -86,19 +99,38 @@ func (m *machine[T]) product(rows, cols, k int, alpha T, a, b matrix[T], beta T,
 		})
 		return
 	}
-	if rows*cols*k < smallProduct || m.pool.threads == 1 {
-		m.k.gemm(rows, cols, k, alpha, a, b, beta, c, ldc)
-		return
-	}
-	if m.byColumns(rows, cols, a) {
-		m.split(cols, m.k.panel, 0, func(from, to int) {
-			m.k.gemm(rows, to-from, k, alpha, a, b.at(0, from), beta, c[from:], ldc)
-		})
-		return
-	}
-	m.split(rows, 1, 0, func(from, to int) {
-		m.k.gemm(to-from, cols, k, alpha, a.at(from, 0), b, beta, c[from*ldc:], ldc)
+	m.splitProduct(rows, cols, k, a, func(i, j, from, to int) {
+		m.k.gemm(j-i, to-from, k, alpha, a.at(i, 0), b.at(0, from), beta, c[i*ldc+from:], ldc)
 	})
+}
+
+// productStored is a product with a weight that is widened while it is packed.
+func (m *machine[T]) productStored(rows, cols, k int, a matrix[T], w part[T], beta T, c []T, ldc int) {
+	if rows == 0 || cols == 0 {
+		return
+	}
+	_, _ = a.data[(rows-1)*a.rs+k-1], c[(rows-1)*ldc+cols-1] // the kernels in C do not look
+	m.splitProduct(rows, cols, k, a, func(i, j, from, to int) {
+		p := w
+		if p.transposed {
+			p.row = from
+		} else {
+			p.col = from
+		}
+		m.k.gemmStored(j-i, to-from, k, a.at(i, 0), p, beta, c[i*ldc+from:], ldc)
+	})
+}
+
+// splitProduct cuts C into one part a thread, rows [i, j) and columns [from, to).
+func (m *machine[T]) splitProduct(rows, cols, k int, a matrix[T], f func(i, j, from, to int)) {
+	switch {
+	case rows*cols*k < smallProduct || m.pool.threads == 1:
+		f(0, rows, 0, cols)
+	case m.byColumns(rows, cols, a):
+		m.split(cols, m.k.panel, 0, func(from, to int) { f(0, rows, from, to) })
+	default:
+		m.split(rows, 1, 0, func(i, j int) { f(i, j, 0, cols) })
+	}
 }
 
 // byColumns decides how to split. By columns every thread reads all of A, by rows every thread packs all of B; and panels of columns

@@ -37,9 +37,17 @@ func TestMemoryHeldIsNearWhatIsUsed(t *testing.T) {
 	}
 }
 
-// A dry backend counts what the real one takes, and computes nothing.
+// A dry backend counts what the real one takes, and computes nothing. Which kernels there are decides what scratch is needed.
 func TestDryCountsTheSame(t *testing.T) {
-	real, err := Open(Options{Threads: 1, BLAS: "none", Kernels: "go"})
+	for _, kernels := range []string{"go", ""} {
+		t.Setenv("SO8T_KERNELS", kernels)
+		compareDry(t)
+	}
+}
+
+func compareDry(t *testing.T) {
+	t.Helper()
+	real, err := Open(Options{Threads: 1, BLAS: "none"})
 	if err != nil {
 		t.Fatal(err)
 	}

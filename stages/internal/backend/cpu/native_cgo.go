@@ -20,6 +20,14 @@ func nativeKernels(k *kernels[float32], want string) (string, error) {
 	k.gemm = func(m, n, kk int, alpha float32, a, b matrix[float32], beta float32, c []float32, ldc int) {
 		t.Gemm(m, n, kk, alpha, a.data, a.rs, a.cs, b.data, b.rs, b.cs, beta, c, ldc)
 	}
+	k.gemmStored = func(m, n, kk int, a matrix[float32], w part[float32], beta float32, c []float32, ldc int) {
+		switch brs, bcs := w.strides(); w.kind {
+		case backend.BFloat16:
+			t.GemmBF16(m, n, kk, a.data, a.rs, w.bf16[w.row*w.cols+w.col:], brs, bcs, beta, c, ldc)
+		case backend.Int8:
+			t.GemmInt8(m, n, kk, a.data, a.rs, w.int8[w.row*w.cols+w.col:], w.scales[w.row:], brs, bcs, beta, c, ldc)
+		}
+	}
 	k.few = native.Few
 	k.fewRows = func(m, n, kk int, alpha float32, a, b matrix[float32], beta float32, c []float32, ldc int) {
 		t.FewRows(m, n, kk, alpha, a.data, a.rs, b.data, b.cs, beta, c, ldc)

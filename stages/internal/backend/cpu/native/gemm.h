@@ -161,8 +161,33 @@ UNROLL
 	}
 }
 
-// Packs n (<= width) rows of k numbers, rs apart, as dst[q*stride + i]; rows from n to width are zeros. Both strides are multiples of VL.
-INLINE void pack_rows(float *restrict dst, const float *restrict src, len rs, len n, len k, len width, len stride)
+// What an operand is stored as (kind) is a literal at every call here. A row of int8 codes has a scale.
+typedef unsigned short vs __attribute__((vector_size(VB / 2), aligned(2), may_alias));
+typedef signed char vc __attribute__((vector_size(VB / 4), aligned(1), may_alias));
+
+INLINE vf load_stored(const int kind, const void *p, len at)
+{
+	if (kind == SO8T_BRAIN)
+		return (vf)(__builtin_convertvector(*(const vs *)((const unsigned short *)p + at), vi) << 16);
+	if (kind == SO8T_CODES)
+		return __builtin_convertvector(__builtin_convertvector(*(const vc *)((const signed char *)p + at), vi), vf);
+	return load((const float *)p + at);
+}
+
+INLINE float stored(const int kind, const void *p, len at)
+{
+	union { unsigned i; float f; } x;
+	if (kind == SO8T_BRAIN) {
+		x.i = (unsigned)((const unsigned short *)p)[at] << 16;
+		return x.f;
+	}
+	if (kind == SO8T_CODES)
+		return ((const signed char *)p)[at];
+	return ((const float *)p)[at];
+}
+
+// Packs n (<= width) rows of k numbers, rs apart from src[at] on, as dst[q*stride + i]; rows from n to width are zeros. Both strides are multiples of VL.
+INLINE void pack_rows(const int kind, float *restrict dst, const void *restrict src, len at, const float *scales, len rs, len n, len k, len width, len stride)
 {
 	for (len i = 0; i < width; i += VL) {
 		len have = n - i < VL ? n - i : VL;
@@ -170,8 +195,11 @@ INLINE void pack_rows(float *restrict dst, const float *restrict src, len rs, le
 		for (; q + VL <= k; q += VL) {
 			vf x[VL];
 UNROLL
-			for (int r = 0; r < VL; r++)
-				x[r] = r < have ? load(src + (i + r) * rs + q) : (vf){0};
+			for (int r = 0; r < VL; r++) {
+				x[r] = r < have ? load_stored(kind, src, at + (i + r) * rs + q) : (vf){0};
+				if (kind == SO8T_CODES && r < have)
+					x[r] *= scales[i + r];
+			}
 			transpose(x);
 UNROLL
 			for (int r = 0; r < VL; r++)
@@ -179,36 +207,52 @@ UNROLL
 		}
 		for (; q < k; q++)
 			for (len r = 0; r < VL; r++)
-				dst[q * stride + i + r] = r < have ? src[(i + r) * rs + q] : 0;
+				dst[q * stride + i + r] = r < have ? stored(kind, src, at + (i + r) * rs + q) * (kind == SO8T_CODES ? scales[i + r] : 1) : 0;
 	}
 }
 
-// Packs k rows of n (<= width) numbers, rs apart, as dst[q*stride + i], filled up with zeros to width.
-INLINE void pack_cols(float *restrict dst, const float *restrict src, len rs, len n, len k, len width, len stride)
+// Packs k rows of n (<= width) numbers, rs apart from src[at] on, as dst[q*stride + i], filled up with zeros to width.
+INLINE void pack_cols(const int kind, float *restrict dst, const void *restrict src, len at, const float *scales, len rs, len n, len k, len width, len stride)
 {
-	if (n == width) {
-		for (len q = 0; q < k; q++)
-			for (len i = 0; i < width; i += VL)
-				*(vf *)(dst + q * stride + i) = load(src + q * rs + i);
-		return;
-	}
 	for (len q = 0; q < k; q++) {
-		for (len i = 0; i < n; i++)
-			dst[q * stride + i] = src[q * rs + i];
-		for (len i = n; i < width; i++)
+		float s = kind == SO8T_CODES ? scales[q] : 1;
+		len i = 0;
+		for (; i + VL <= n; i += VL) {
+			vf x = load_stored(kind, src, at + q * rs + i);
+			*(vf *)(dst + q * stride + i) = kind == SO8T_CODES ? x * s : x;
+		}
+		for (; i < n; i++)
+			dst[q * stride + i] = stored(kind, src, at + q * rs + i) * s;
+		for (; i < width; i++)
 			dst[q * stride + i] = 0;
 	}
 }
 
-// B is k x n, element (q, j) at b[q*brs + j*bcs], one of the strides being 1.
-FN void pack_b(float *dst, const float *b, len brs, len bcs, len n, len k)
+// An operand B of k x n numbers: (q, j) is at q*rs + j*cs, one of the strides being 1. scales are those of the stored rows, which run along the other.
+struct operand {
+	const void *data;
+	const float *scales;
+	len rs, cs;
+};
+
+// Packs B's rows from q on and columns from j on.
+INLINE void pack_panels(const int kind, float *dst, const struct operand *b, len q, len j, len n, len k)
 {
-	for (len j = 0; j < n; j += NR, dst += k * NR) {
-		len w = n - j < NR ? n - j : NR;
-		if (bcs == 1)
-			pack_cols(dst, b + j, brs, w, k, NR, NR);
+	for (len end = j + n; j < end; j += NR, dst += k * NR) {
+		len w = end - j < NR ? end - j : NR, at = q * b->rs + j * b->cs;
+		if (b->cs == 1)
+			pack_cols(kind, dst, b->data, at, b->scales + q, b->rs, w, k, NR, NR);
 		else
-			pack_rows(dst, b + j * bcs, bcs, w, k, NR, NR);
+			pack_rows(kind, dst, b->data, at, b->scales + j, b->cs, w, k, NR, NR);
+	}
+}
+
+__attribute__((noinline)) FN void pack_b(float *dst, int kind, const struct operand *b, len q, len j, len n, len k)
+{
+	switch (kind) {
+	case SO8T_PLAIN: pack_panels(SO8T_PLAIN, dst, b, q, j, n, k); break;
+	case SO8T_BRAIN: pack_panels(SO8T_BRAIN, dst, b, q, j, n, k); break;
+	case SO8T_CODES: pack_panels(SO8T_CODES, dst, b, q, j, n, k); break;
 	}
 }
 
@@ -220,7 +264,7 @@ FN void pack_a(float *dst, const float *a, len ars, len acs, len m, len k, len h
 	for (len i = 0; i < m; i += h, dst += k * MP) {
 		len w = m - i < h ? m - i : h;
 		if (acs == 1) {
-			pack_rows(dst, a + i * ars, ars, w, k, MP, MP);
+			pack_rows(SO8T_PLAIN, dst, a, i * ars, 0, ars, w, k, MP, MP);
 		} else if (m - i >= MP) { // rows of the strip lie side by side: copy whole vectors, what lies after row w is never read
 			for (len q = 0; q < k; q++)
 				for (len r = 0; r < MP; r += VL)
@@ -290,7 +334,7 @@ FN void ISA(few_rows)(len m, len n, len k, float alpha, const float *a, len ars,
 	}
 }
 
-FN void ISA(gemm)(len m, len n, len k, float alpha, const float *a, len ars, len acs, const float *b, len brs, len bcs, float beta, float *c, len ldc)
+FN void multiply(len m, len n, len k, float alpha, const float *a, len ars, len acs, int kind, const struct operand *b, float beta, float *c, len ldc)
 {
 	if (k == 0) {
 		scale_c(m, n, beta, c, ldc);
@@ -305,7 +349,7 @@ FN void ISA(gemm)(len m, len n, len k, float alpha, const float *a, len ars, len
 		for (len q = 0; q < k; q += KC) {
 			len kc = k - q < KC ? k - q : KC;
 			float keep = q == 0 ? beta : 1;
-			pack_b(bp, b + q * brs + j * bcs, brs, bcs, nc, kc);
+			pack_b(bp, kind, b, q, j, nc, kc);
 			for (len i = 0; i < m; i += MC) {
 				len mc = m - i < MC ? m - i : MC;
 				len h = strip_rows(mc);
@@ -319,4 +363,17 @@ FN void ISA(gemm)(len m, len n, len k, float alpha, const float *a, len ars, len
 			}
 		}
 	}
+}
+
+FN void ISA(gemm)(len m, len n, len k, float alpha, const float *a, len ars, len acs, const float *b, len brs, len bcs, float beta, float *c, len ldc)
+{
+	struct operand o = {b, 0, brs, bcs};
+	multiply(m, n, k, alpha, a, ars, acs, SO8T_PLAIN, &o, beta, c, ldc);
+}
+
+// The same bits as widening B first.
+FN void ISA(gemm_stored)(len m, len n, len k, const float *a, len ars, int kind, const void *b, const float *scales, len brs, len bcs, float beta, float *c, len ldc)
+{
+	struct operand o = {b, scales, brs, bcs};
+	multiply(m, n, k, 1, a, ars, 1, kind, &o, beta, c, ldc);
 }

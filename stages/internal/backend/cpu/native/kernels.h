@@ -9,6 +9,9 @@ typedef long long len;
 // Formats of stored numbers, with their numbers in a GGUF file.
 enum { SO8T_F16 = 1, SO8T_Q8_0 = 8, SO8T_Q4_K = 12, SO8T_Q5_K = 13, SO8T_Q6_K = 14, SO8T_BF16 = 30 };
 
+// Storage of gemm_stored's B.
+enum { SO8T_PLAIN, SO8T_BRAIN, SO8T_CODES };
+
 // One attention unit, as the Go type heads.
 struct heads {
 	const float *q, *k, *v, *gout;
@@ -25,6 +28,8 @@ struct kernels {
 	const char *name;
 	int panel; // columns of one tile of gemm
 	void (*gemm)(len m, len n, len k, float alpha, const float *a, len ars, len acs, const float *b, len brs, len bcs, float beta, float *c, len ldc);
+	// the same on numbers in another storage, whose rows have scales when they are int8; alpha and acs are 1
+	void (*gemm_stored)(len m, len n, len k, const float *a, len ars, int kind, const void *b, const float *scales, len brs, len bcs, float beta, float *c, len ldc);
 	// m <= SO8T_FEW rows; element (q, j) of B at b[q + j*bcs]
 	void (*few_rows)(len m, len n, len k, float alpha, const float *a, len ars, const float *b, len bcs, float beta, float *c, len ldc);
 	void (*axpby)(float *dst, float alpha, const float *x, float beta, const float *y, len n);

@@ -35,6 +35,8 @@ static const struct kernels *table(int which)
 
 static void k_gemm(const struct kernels *k, len m, len n, len kk, float alpha, const float *a, len ars, len acs, const float *b, len brs, len bcs, float beta, float *c, len ldc)
 { k->gemm(m, n, kk, alpha, a, ars, acs, b, brs, bcs, beta, c, ldc); }
+static void k_gemm_stored(const struct kernels *k, len m, len n, len kk, const float *a, len ars, int kind, const void *b, const float *scales, len brs, len bcs, float beta, float *c, len ldc)
+{ k->gemm_stored(m, n, kk, a, ars, kind, b, scales, brs, bcs, beta, c, ldc); }
 static void k_few_rows(const struct kernels *k, len m, len n, len kk, float alpha, const float *a, len ars, const float *b, len bcs, float beta, float *c, len ldc)
 { k->few_rows(m, n, kk, alpha, a, ars, b, bcs, beta, c, ldc); }
 static void k_axpby(const struct kernels *k, float *dst, float alpha, const float *x, float beta, const float *y, len n)
@@ -64,6 +66,8 @@ static void k_adamw(const struct kernels *k, float *p, const float *g, float *m,
 
 #cgo noescape k_gemm
 #cgo nocallback k_gemm
+#cgo noescape k_gemm_stored
+#cgo nocallback k_gemm_stored
 #cgo noescape k_few_rows
 #cgo nocallback k_few_rows
 #cgo noescape k_axpby
@@ -124,6 +128,16 @@ type n = C.len
 // Gemm is C = alpha A B + beta C; one stride of each of A and B must be 1.
 func (t Table) Gemm(m, cols, k int, alpha float32, a []float32, ars, acs int, b []float32, brs, bcs int, beta float32, c []float32, ldc int) {
 	C.k_gemm(t.k, n(m), n(cols), n(k), C.float(alpha), ptr(a), n(ars), n(acs), ptr(b), n(brs), n(bcs), C.float(beta), ptr(c), n(ldc))
+}
+
+// GemmBF16 is C = A B + beta C with the columns of A side by side and B in bfloat16.
+func (t Table) GemmBF16(m, cols, k int, a []float32, ars int, b []uint16, brs, bcs int, beta float32, c []float32, ldc int) {
+	C.k_gemm_stored(t.k, n(m), n(cols), n(k), ptr(a), n(ars), C.SO8T_BRAIN, unsafe.Pointer(unsafe.SliceData(b)), nil, n(brs), n(bcs), C.float(beta), ptr(c), n(ldc))
+}
+
+// GemmInt8 is the same with B in codes whose stored rows have scales: those are B's columns when bcs is not 1, else its rows.
+func (t Table) GemmInt8(m, cols, k int, a []float32, ars int, b []int8, scales []float32, brs, bcs int, beta float32, c []float32, ldc int) {
+	C.k_gemm_stored(t.k, n(m), n(cols), n(k), ptr(a), n(ars), C.SO8T_CODES, unsafe.Pointer(unsafe.SliceData(b)), ptr(scales), n(brs), n(bcs), C.float(beta), ptr(c), n(ldc))
 }
 
 // Few is the largest number of rows that FewRows takes.

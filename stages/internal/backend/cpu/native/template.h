@@ -64,7 +64,7 @@ INLINE float sum_lanes(vf x)
 #include "decoding.h"
 
 const struct kernels ISA(so8t_kernels) = {
-	ISA_NAME, NRV * VL, ISA(gemm), ISA(few_rows), ISA(axpby), ISA(dropout), ISA(rmsnorm), ISA(rmsnorm_back), ISA(gain_back), ISA(rope), ISA(attend), ISA(attend_back),
+	ISA_NAME, NRV * VL, ISA(gemm), ISA(gemm_stored), ISA(few_rows), ISA(axpby), ISA(dropout), ISA(rmsnorm), ISA(rmsnorm_back), ISA(gain_back), ISA(rope), ISA(attend), ISA(attend_back),
 	ISA(swiglu), ISA(swiglu_back), ISA(rotate), ISA(rotate_grad), ISA(softmax_nll), ISA(sum_squares), ISA(second_difference), ISA(adamw),
 	ISA(decode), ISA(few_rows_stored), ISA(attend_row),
 };
