@@ -148,3 +148,34 @@ func TestRun_FailuresAreTyped(t *testing.T) {
 		})
 	}
 }
+
+// TestNeeds_OfWhatIsDone: what only runs after a stage, and is done, is reused whatever becomes of
+// that stage; plan, status and explain say so. What is not done is blocked by it.
+func TestNeeds_OfWhatIsDone(t *testing.T) {
+	h := open(t, project(t, `
+version: 1
+name: needs
+params: { n: 1, fail: 0, other: 3 }
+stages:
+  a: { uses: noop, with: { seed: "${params.n}", steps: 2, fail_at: "${params.fail}" } }
+  b: { uses: noop, needs: [a], with: { seed: 2 } }
+  c: { uses: noop, needs: [a], with: { seed: "${params.other}" } }
+`))
+	first := h.run(engine.Selection{}, nil)
+	change := map[string]string{"n": "5", "fail": "1", "other": "4"}
+	if got, want := actions(h.plan(engine.Selection{}, change)), "a=run b=reuse c=run"; got != want {
+		t.Errorf("the plan is %s, want %s", got, want)
+	}
+	v := h.run(engine.Selection{}, change)
+	if got, want := outcomes(v), "a=failed b=cached c=blocked"; got != want || v.State != "failed" {
+		t.Errorf("the run is %s, want %s", got, want)
+	}
+	b, err := h.Explain(t.Context(), v.Run, "b")
+	if err != nil || b.Action != "reuse" || b.Reason != "unchanged since run "+first.Run {
+		t.Errorf("of b: %+v, %v", b, err)
+	}
+	c, err := h.Explain(t.Context(), v.Run, "c")
+	if err != nil || c.Action != "blocked" || c.Reason != "blocked by stage a" {
+		t.Errorf("of c: %+v, %v", c, err)
+	}
+}

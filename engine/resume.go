@@ -112,51 +112,6 @@ func (e *Engine) giveUp(ctx context.Context, record state.Run) error {
 	return e.store.Update(ctx, func(tx *state.Tx) error { return tx.PutRun(record) })
 }
 
-// toResume finds the run that is meant. A running one that nobody holds was interrupted.
-func (e *Engine) toResume(ctx context.Context, name string) (string, error) {
-	var id string
-	var runs []state.Run
-	err := e.store.View(ctx, func(tx *state.Tx) error {
-		if name != "" && name != "latest" {
-			found, err := tx.FindRun(name)
-			if err != nil {
-				return err
-			}
-			run, err := tx.Run(found)
-			runs = []state.Run{run}
-			return err
-		}
-		var err error
-		runs, err = tx.Runs()
-		return err
-	})
-	if err != nil {
-		return "", err
-	}
-	named := name != "" && name != "latest"
-	for _, r := range runs {
-		// Who cancelled a run wants no more of it, unless it is named.
-		if r.State == state.RunSucceeded || r.State == state.RunCancelled && !named {
-			continue
-		}
-		holder, alive, err := state.Query(e.store.Dir(), r.ID)
-		if err != nil {
-			return "", err
-		}
-		if !alive {
-			id = r.ID
-			break
-		}
-		if named || len(runs) == 1 {
-			return "", &RunHeldError{Run: r.ID, PID: holder.PID, Host: holder.Host}
-		}
-	}
-	if id == "" {
-		return "", ErrNothingToResume
-	}
-	return id, nil
-}
-
 // recorded reads the workflow of a run as it is now and compares it with what the run was started
 // with. Comments and the like are no changes. A rerun goes on with what was recorded: it repeats that,
 // whatever the file says.

@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -23,7 +24,9 @@ func TestCancel(t *testing.T) {
 	}
 	p.noProcessLeft()
 	p.want(2, "cancel", b.run)
-	p.want(2, "resume")
+	if code, _, errs := p.run(nil, "resume"); code != 2 || !strings.Contains(errs, "so8t resume "+b.run) {
+		t.Errorf("resume: exit %d: %s", code, errs)
+	}
 	p.want(0, "check")
 
 	// A request that its engine never saw does not end the run when another goes on with it.

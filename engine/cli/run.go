@@ -156,7 +156,7 @@ func (a *app) advise(o *engine.Outcome) {
 	switch o.State {
 	case "failed":
 		fmt.Fprintf(a.Err, "  so8t explain --run %s STAGE   why\n  so8t logs --run %s STAGE      what it printed\n  so8t resume %s                try again\n", o.Run, o.Run, o.Run)
-	case "interrupted":
+	case "interrupted", "cancelled":
 		fmt.Fprintf(a.Err, "  so8t resume %s   goes on from here\n", o.Run)
 	}
 }
