@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -312,11 +311,4 @@ func (p *Plan) Would() bool {
 		}
 	}
 	return false
-}
-
-// Events calls f for each event of a run's journal from offset on, and returns the offset to go
-// on from: a tail.
-func (e *Engine) Events(id string, offset int64, f func(json.RawMessage) error) (int64, error) {
-	next, _, err := state.ReadEvents(e.store.Dir(), id, offset, func(j state.JournalEvent) error { return f(j.Data) })
-	return next, err
 }

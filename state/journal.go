@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -262,43 +261,4 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 		}
 		return line, err
 	}
-}
-
-// JournalEvent is one event as the journal holds it.
-type JournalEvent struct {
-	Time time.Time
-	Data json.RawMessage
-}
-
-// ReadEvents calls f for each event of a run's journal from byte offset on, in order,
-// and returns the offset to go on from later (a tail). What is no whole good line is
-// skipped; damaged counts such lines in front of a good one, and a line still being
-// written is left for the next call. Without a journal there are no events.
-func ReadEvents(dir, run string, offset int64, f func(JournalEvent) error) (next int64, damaged int, err error) {
-	file, err := os.Open(JournalPath(dir, run))
-	if errors.Is(err, fs.ErrNotExist) {
-		return offset, 0, nil
-	}
-	if err != nil {
-		return offset, 0, fmt.Errorf("reading the journal of run %q: %w", run, err)
-	}
-	defer file.Close()
-	if _, err := file.Seek(offset, io.SeekStart); err != nil {
-		return offset, 0, fmt.Errorf("reading the journal of run %q: %w", run, err)
-	}
-	ext, err := scanJournal(file, offset, func(l journalLine) error {
-		for _, e := range l.Entries {
-			if e.Kind != kindEvent {
-				continue
-			}
-			if err := f(JournalEvent{Time: l.Time, Data: e.Value}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		err = fmt.Errorf("reading the journal of run %q: %w", run, err)
-	}
-	return ext.end, ext.inside, err
 }

@@ -4,16 +4,20 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func events(t *testing.T, dir string, offset int64) (list []string, next int64, damaged int) {
 	t.Helper()
-	next, damaged, err := ReadEvents(dir, testRun, offset, func(e JournalEvent) error {
+	next, damaged, err := readEvents(dir, testRun, offset, func(e journalEvent) error {
 		if e.Time.IsZero() {
 			t.Error("event without time")
 		}
@@ -195,4 +199,43 @@ func FuzzValue(f *testing.F) {
 			}
 		}
 	})
+}
+
+// journalEvent is one event as the journal holds it.
+type journalEvent struct {
+	Time time.Time
+	Data json.RawMessage
+}
+
+// readEvents calls f for each event of a run's journal from byte offset on, in order,
+// and returns the offset to go on from later (a tail). What is no whole good line is
+// skipped; damaged counts such lines in front of a good one, and a line still being
+// written is left for the next call. Without a journal there are no events.
+func readEvents(dir, run string, offset int64, f func(journalEvent) error) (next int64, damaged int, err error) {
+	file, err := os.Open(JournalPath(dir, run))
+	if errors.Is(err, fs.ErrNotExist) {
+		return offset, 0, nil
+	}
+	if err != nil {
+		return offset, 0, fmt.Errorf("reading the journal of run %q: %w", run, err)
+	}
+	defer file.Close()
+	if _, err := file.Seek(offset, io.SeekStart); err != nil {
+		return offset, 0, fmt.Errorf("reading the journal of run %q: %w", run, err)
+	}
+	ext, err := scanJournal(file, offset, func(l journalLine) error {
+		for _, e := range l.Entries {
+			if e.Kind != kindEvent {
+				continue
+			}
+			if err := f(journalEvent{Time: l.Time, Data: e.Value}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		err = fmt.Errorf("reading the journal of run %q: %w", run, err)
+	}
+	return ext.end, ext.inside, err
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	plugin "github.com/hashicorp/go-plugin"
@@ -54,8 +55,15 @@ func Serve(stage plugins.Stage, opts ...Option) error {
 	return nil
 }
 
-// Logger writes lines of JSON to standard error, and so to the attempt's log.
-func Logger() zerolog.Logger { return zerolog.New(os.Stderr).With().Timestamp().Logger() }
+// Logger writes lines of JSON to standard error, and so to the attempt's log: those of SO8T_LOG's level
+// (debug, info, warn, error) and above, info without one.
+func Logger() zerolog.Logger {
+	level, err := zerolog.ParseLevel(os.Getenv("SO8T_LOG"))
+	if err != nil || level == zerolog.NoLevel {
+		level = zerolog.InfoLevel
+	}
+	return zerolog.New(os.Stderr).Level(level).With().Timestamp().Logger()
+}
 
 // served is a stage with what the sdk adds to it.
 type served struct {
@@ -89,7 +97,10 @@ func (s *served) Describe() plugins.Description {
 // Check implements plugins.Stage.
 func (s *served) Check(ctx context.Context, req plugins.CheckRequest) (plugins.CheckReport, error) {
 	s.stdio()
-	return s.stage.Check(ctx, req)
+	report, err := s.stage.Check(ctx, req)
+	log := Logger()
+	log.Debug().Int("problems", len(report.Problems)).Interface("facts", report.Facts).Err(err).Msg("checked")
+	return report, err
 }
 
 // Run implements plugins.Stage: the stage's Run, then its outputs sealed.
@@ -98,7 +109,11 @@ func (s *served) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, e
 	disk := crashing(s.disk, os.Getenv(wire.CrashKey), a.Stage)
 	p := &publisher{disk: disk, dir: a.CheckpointDir}
 	a.Publish = p.publish
+	log := Logger().With().Str("stage", a.Stage).Int("attempt", a.Number).Logger()
+	log.Debug().Bool("resumes", a.Resume != nil).Interface("facts", a.Facts).Msg("run begins")
+	began := time.Now()
 	result, err := s.stage.Run(ctx, a)
+	log.Debug().Dur("took_ms", time.Since(began)).Err(err).Msg("run has ended")
 	if err != nil || result.Skipped != "" {
 		return result, err
 	}
