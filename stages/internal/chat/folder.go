@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strings"
 
 	"github.com/so8t/so8t/stages/internal/tokenizer"
 )
@@ -18,16 +16,6 @@ const (
 	configName   = "tokenizer_config.json"
 	templateName = "chat_template.jinja"
 )
-
-// equivalents are templates that render like Jinja wherever this format is used.
-var equivalents = []string{
-	Jinja,
-	// The same for models without tools.
-	`{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{% endfor %}` +
-		`{% if add_generation_prompt %}{{ '<|assistant|>' }}{% else %}{{ eos_token }}{% endif %}`,
-	`{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{% endfor %}` +
-		`{% if add_generation_prompt %}{{ '<|assistant|>' }}{% else %}{{ '<|endoftext|>' }}{% endif %}`,
-}
 
 // Open reads the tokenizer of a Hugging Face folder and checks that the folder's chat
 // template, if it has one, is this format.
@@ -59,14 +47,10 @@ func CheckFolder(dir string) error {
 	if template == "" {
 		return nil
 	}
-	got := canonical(template)
-	for _, e := range equivalents {
-		if got == canonical(e) {
-			return nil
-		}
+	if err := checkTemplate(template); err != nil {
+		return fmt.Errorf("model folder %q: its chat_template is not Phi-4-mini's (<|user|>…<|end|><|assistant|>…<|end|>), the only format that is supported: %w", dir, err)
 	}
-	return fmt.Errorf("model folder %q: its chat_template is not Phi-4-mini's (<|user|>…<|end|><|assistant|>…<|end|>), the only one that is supported; it begins %q",
-		dir, clip(template, 80))
+	return nil
 }
 
 func clip(s string, n int) string {
@@ -126,78 +110,4 @@ func tokenText(raw json.RawMessage) string {
 	var o struct{ Content string }
 	_ = json.Unmarshal(raw, &o) // no token is no token
 	return o.Content
-}
-
-var tag = regexp.MustCompile(`(?s)\{%.*?%\}|\{\{.*?\}\}|\{#.*?#\}`)
-
-// canonical writes a template so that texts that differ only in spelling are equal: white
-// space that transformers' Jinja settings (trim_blocks, lstrip_blocks) or a tag's own "-"
-// remove is removed, as are spaces inside tags; quotes are single, attributes subscripts.
-func canonical(template string) string {
-	const white = " \t\r\n"
-	var out strings.Builder
-	end, trim, lineStart := 0, false, true
-	for _, at := range tag.FindAllStringIndex(template, -1) {
-		text := template[end:at[0]]
-		open, body, closing := template[at[0]:at[0]+2], template[at[0]+2:at[1]-2], template[at[1]-2:at[1]]
-		end = at[1]
-		if trim {
-			text = strings.TrimLeft(text, white)
-		}
-		block := open != "{{"
-		if b, ok := strings.CutPrefix(body, "-"); ok {
-			body, text = b, strings.TrimRight(text, white)
-		} else if cut := strings.TrimRight(text, " \t"); block && (cut == "" && lineStart || strings.HasSuffix(cut, "\n")) {
-			text = cut // lstrip_blocks
-		}
-		body, trim = strings.CutSuffix(body, "-")
-		out.WriteString(text)
-		if open != "{#" {
-			out.WriteString(open + compact(body) + closing)
-		}
-		lineStart = false
-		if block && strings.HasPrefix(template[end:], "\n") {
-			end++ // trim_blocks
-			lineStart = true
-		}
-	}
-	text := template[end:]
-	if trim {
-		text = strings.TrimLeft(text, white)
-	}
-	return out.String() + text
-}
-
-// compact removes white space outside quotes, except where it parts two words.
-func compact(body string) string {
-	body = strings.NewReplacer("message.role", "message['role']", "message.content", "message['content']",
-		"message.tools", "message['tools']").Replace(body)
-	var out strings.Builder
-	quote, gap := byte(0), false
-	for i := range len(body) {
-		c := body[i]
-		switch {
-		case quote != 0:
-			if c == quote {
-				quote, c = 0, '\''
-			}
-		case c == '"' || c == '\'':
-			quote, c = c, '\''
-			gap = false
-		case c == ' ' || c == '\t' || c == '\r' || c == '\n':
-			gap = true
-			continue
-		default:
-			if s := out.String(); gap && isName(c) && s != "" && isName(s[len(s)-1]) {
-				out.WriteByte(' ')
-			}
-			gap = false
-		}
-		out.WriteByte(c)
-	}
-	return out.String()
-}
-
-func isName(c byte) bool {
-	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
