@@ -8,179 +8,148 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
+	"time"
 )
 
 // client speaks with one server.
 type client struct {
 	base string // http://host:port
 	http *http.Client
-	// record, when set, gets every exchange with JSON.
-	record func(method, path string, request, response any)
+	// patience is how long a server may be silent in the middle of a request.
+	patience time.Duration
+	// record, when set, gets every exchange of JSON, with the whole answer.
+	record func(method, path string, request any, answer []json.RawMessage)
 }
 
-// statusError is what a server answered instead of success.
-type statusError struct {
-	status  int
-	message string
+// body is what a request carries; length is its size in bytes.
+type body struct {
+	io.Reader
+	length int64
 }
 
-func (e *statusError) Error() string {
-	return fmt.Sprintf("the server answered %d: %s", e.status, e.message)
-}
-
-// do sends one request and returns the answer's body, which must be closed.
-func (c *client) do(ctx context.Context, method, path string, body io.Reader) (io.ReadCloser, error) {
-	request, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
-	if err != nil {
-		return nil, err
-	}
-	response, err := c.http.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	if response.StatusCode >= 300 {
-		defer response.Body.Close()
-		text, _ := io.ReadAll(io.LimitReader(response.Body, 4096)) // an unreadable reason is no reason
-		var answer struct{ Error string }
-		if json.Unmarshal(text, &answer) != nil || answer.Error == "" {
-			answer.Error = strings.TrimSpace(string(text))
+// exchange sends one request and hands the answer to use. A server that says and takes nothing for
+// as long as the client's patience is given up, however long the whole may take.
+func (c *client) exchange(ctx context.Context, method, path string, b body, use func(io.Reader) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	alarm := time.AfterFunc(c.patience, func() { cancel(errSilent) })
+	defer alarm.Stop()
+	moved := func() { alarm.Reset(c.patience) }
+	failure := func(err error) error {
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
 		}
-		return nil, &statusError{response.StatusCode, answer.Error}
+		return err
 	}
-	return response.Body, nil
-}
-
-// post sends JSON and reads the JSON answer into out.
-func (c *client) post(ctx context.Context, path string, in, out any) error {
-	text, err := json.Marshal(in)
+	request, err := http.NewRequestWithContext(ctx, method, c.base+path, http.NoBody)
 	if err != nil {
 		return err
 	}
-	body, err := c.do(ctx, http.MethodPost, path, bytes.NewReader(text))
+	if b.Reader != nil {
+		request.Body, request.ContentLength = io.NopCloser(watched{b.Reader, moved}), b.length
+	}
+	response, err := c.http.Do(request)
 	if err != nil {
-		return fmt.Errorf("asking Ollama %s: %w", path, err)
+		return failure(&unreachableError{err})
 	}
-	defer body.Close()
-	raw, err := io.ReadAll(body)
-	if err != nil {
-		return fmt.Errorf("reading Ollama's answer to %s: %w", path, err)
+	defer response.Body.Close()
+	answer := watched{response.Body, moved}
+	if response.StatusCode >= http.StatusMultipleChoices {
+		text, _ := io.ReadAll(io.LimitReader(answer, 4096)) // an unreadable reason is no reason
+		return &refusal{response.StatusCode, reason(text)}
 	}
-	if c.record != nil {
-		c.record(http.MethodPost, path, json.RawMessage(text), json.RawMessage(bytes.TrimSpace(raw)))
-	}
-	if err := json.Unmarshal(raw, out); err != nil {
-		return fmt.Errorf("reading Ollama's answer to %s: %w", path, err)
+	if err := use(answer); err != nil {
+		return failure(err)
 	}
 	return nil
 }
 
-func (c *client) version(ctx context.Context) (string, error) {
-	body, err := c.do(ctx, http.MethodGet, "/api/version", nil)
-	if err != nil {
-		return "", err
+// reason is the text of an error in an answer.
+func reason(text []byte) string {
+	var said struct{ Error string }
+	if json.Unmarshal(text, &said) != nil || said.Error == "" {
+		return strings.TrimSpace(string(text))
 	}
-	defer body.Close()
-	var answer struct{ Version string }
-	if err := json.NewDecoder(body).Decode(&answer); err != nil || answer.Version == "" {
-		return "", errors.New("it does not answer like an Ollama server")
-	}
-	return answer.Version, nil
+	return said.Error
 }
 
-// push uploads a file as a blob, unless the server has it.
-func (c *client) push(ctx context.Context, path, digest string, progress func(done, total int64)) error {
-	if body, err := c.do(ctx, http.MethodHead, "/api/blobs/sha256:"+digest, nil); err == nil {
-		return body.Close()
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("uploading %q: %w", path, err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("uploading %q: %w", path, err)
-	}
-	counted := &countingReader{r: f, report: func(n int64) { progress(n, info.Size()) }}
-	body, err := c.do(ctx, http.MethodPost, "/api/blobs/sha256:"+digest, counted)
-	if err != nil {
-		return fmt.Errorf("uploading the model to Ollama: %w", err)
-	}
-	return body.Close()
+// watched tells of every byte that is read.
+type watched struct {
+	r     io.Reader
+	moved func()
 }
 
-type countingReader struct {
-	r      io.Reader
-	n      int64
-	report func(int64)
-}
-
-func (c *countingReader) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n += int64(n)
-	c.report(c.n)
+func (w watched) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	w.moved()
 	return n, err
 }
 
-// parameters are what every request and the created model use: greedy, and the context for which
-// the short rotary factors hold.
-type parameters struct {
-	NumCtx        int      `json:"num_ctx"`
-	Temperature   float64  `json:"temperature"`
-	RepeatPenalty float64  `json:"repeat_penalty"`
-	Seed          int      `json:"seed"`
-	Stop          []string `json:"stop"`
-}
-
-func (c *client) create(ctx context.Context, model, digest, template string, p parameters) error {
-	var answer struct{ Status, Error string }
-	err := c.post(ctx, "/api/create", map[string]any{
-		"model": model, "files": map[string]string{"model.gguf": "sha256:" + digest}, "template": template, "parameters": p, "stream": false,
-	}, &answer)
-	if err == nil && answer.Status != "success" {
-		err = fmt.Errorf("creating model %q: Ollama says %q %s", model, answer.Status, answer.Error)
+// ask sends in as JSON and hands each JSON value of the answer to use: one, or a stream of them. An
+// error may come as a line of a stream that began with success. last reports whether a value is the
+// one that a whole answer ends with.
+func (c *client) ask(ctx context.Context, method, path string, in any, use func(line json.RawMessage) (last bool, err error)) error {
+	var b body
+	if in != nil {
+		text, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		b = body{bytes.NewReader(text), int64(len(text))}
+	}
+	var answer []json.RawMessage
+	err := c.exchange(ctx, method, path, b, func(r io.Reader) error {
+		lines := json.NewDecoder(r)
+		for ended := false; ; {
+			var line json.RawMessage
+			err := lines.Decode(&line)
+			switch {
+			case errors.Is(err, io.EOF) && ended:
+				return nil
+			case err != nil:
+				return &cutError{err}
+			}
+			answer = append(answer, line)
+			var said struct{ Error string }
+			if json.Unmarshal(line, &said) == nil && said.Error != "" {
+				return &refusal{http.StatusOK, said.Error}
+			}
+			last, err := use(line)
+			if err != nil {
+				return err
+			}
+			ended = ended || last
+		}
+	})
+	if c.record != nil {
+		if err != nil {
+			text, _ := json.Marshal(map[string]string{"error": err.Error()}) // a string
+			answer = append(answer, text)
+		}
+		c.record(method, path, in, answer)
 	}
 	return err
 }
 
-type message struct {
-	Role    string `json:"role"`
-	Content string `json:"content"`
+// get reads one JSON value.
+func (c *client) get(ctx context.Context, method, path string, in, out any) error {
+	return c.ask(ctx, method, path, in, func(line json.RawMessage) (bool, error) {
+		if err := json.Unmarshal(line, out); err != nil {
+			return false, fmt.Errorf("reading the answer: %w", err)
+		}
+		return true, nil
+	})
 }
 
-// answer is the reply to a chat request.
-type answer struct {
-	Message     message `json:"message"`
-	Done        bool    `json:"done"`
-	DoneReason  string  `json:"done_reason"`
-	PromptCount int     `json:"prompt_eval_count"`
-	Count       int     `json:"eval_count"`
-	Duration    int64   `json:"eval_duration"` // ns
-	Error       string  `json:"error"`
-	Debug       struct {
-		Rendered string `json:"rendered_template"`
-	} `json:"_debug_info"`
-}
-
-// chat asks for at most limit tokens.
-func (c *client) chat(ctx context.Context, model string, messages []message, limit int) (answer, error) {
-	var a answer
-	err := c.post(ctx, "/api/chat", map[string]any{
-		"model": model, "messages": messages, "stream": false, "options": map[string]any{"num_predict": limit},
-	}, &a)
-	if err == nil && (a.Error != "" || !a.Done) {
-		err = fmt.Errorf("chatting with model %q: the answer is not complete %s", model, a.Error)
+// order sends a request that is answered with nothing but success.
+func (c *client) order(ctx context.Context, method, path string, in any) error {
+	text, err := json.Marshal(in)
+	if err != nil {
+		return err
 	}
-	return a, err
-}
-
-// render returns the prompt that the server makes of messages.
-func (c *client) render(ctx context.Context, model string, messages []message) (string, error) {
-	var a answer
-	err := c.post(ctx, "/api/chat", map[string]any{
-		"model": model, "messages": messages, "stream": false, "_debug_render_only": true,
-	}, &a)
-	return a.Debug.Rendered, err
+	return c.exchange(ctx, method, path, body{bytes.NewReader(text), int64(len(text))}, func(r io.Reader) error {
+		_, err := io.Copy(io.Discard, r)
+		return err
+	})
 }

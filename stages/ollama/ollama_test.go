@@ -2,29 +2,27 @@ package ollama
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
-	"text/template"
 
 	"github.com/so8t/so8t/plugins"
+	"github.com/so8t/so8t/stages/internal/compute"
 	"github.com/so8t/so8t/stages/internal/dataset"
+	"github.com/so8t/so8t/stages/internal/ggufio"
 	"github.com/so8t/so8t/stages/internal/jsonfile"
 	"github.com/so8t/so8t/stages/internal/modelfile"
 	"github.com/so8t/so8t/stages/internal/quant"
+	"github.com/so8t/so8t/stages/internal/scoring"
 )
 
 // gguf exports the tiny model of the modelfile tests.
-func gguf(t *testing.T) string {
+func gguf(t *testing.T) string { return ggufOf(t, "F16") }
+
+func ggufOf(t *testing.T, typ string) string {
 	t.Helper()
 	m, err := modelfile.Open("../internal/modelfile/testdata/tiny-hf")
 	if err != nil {
@@ -33,11 +31,11 @@ func gguf(t *testing.T) string {
 	defer m.Close()
 	path := filepath.Join(t.TempDir(), "model.gguf")
 	var b bytes.Buffer
-	f16, err := quant.ParseMix("F16")
+	mix, err := quant.ParseMix(typ)
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := modelfile.Export{Name: "tiny", Mix: f16, Config: m.Config, Source: m.Source, Template: m.Template}
+	e := modelfile.Export{Name: "tiny", Mix: mix, Config: m.Config, Source: m.Source, Template: m.Template}
 	if err := e.Write(&b, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -47,194 +45,286 @@ func gguf(t *testing.T) string {
 	return path
 }
 
-// fake behaves as Ollama 0.17.4 did in recorded conversations, with answers of its own.
-type fake struct {
-	model    *modelfile.Model
-	blobs    map[string]bool
-	template string
-	answer   func(prompt string) string
-	uploads  int
-}
-
-func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	fail := func(status int, message string) {
-		w.WriteHeader(status)
-		fmt.Fprintf(w, `{"error":%q}`, message)
-	}
-	digest, isBlob := strings.CutPrefix(r.URL.Path, "/api/blobs/sha256:")
-	switch {
-	case r.URL.Path == "/api/version":
-		fmt.Fprint(w, `{"version":"0.17.4"}`)
-	case isBlob && r.Method == http.MethodHead:
-		if !f.blobs[digest] {
-			w.WriteHeader(http.StatusNotFound)
-		}
-	case isBlob:
-		sum := sha256.New()
-		_, _ = io.Copy(sum, r.Body)
-		f.uploads++
-		if got := hex.EncodeToString(sum.Sum(nil)); got != digest {
-			fail(http.StatusBadRequest, "digest mismatch")
-			return
-		}
-		f.blobs[digest] = true
-		w.WriteHeader(http.StatusCreated)
-	case r.URL.Path == "/api/create":
-		var in struct {
-			Files    map[string]string
-			Template string
-		}
-		_ = json.NewDecoder(r.Body).Decode(&in)
-		for _, d := range in.Files {
-			if !f.blobs[strings.TrimPrefix(d, "sha256:")] {
-				fail(http.StatusBadRequest, "invalid digest")
-				return
-			}
-		}
-		if f.template == "" {
-			f.template = in.Template
-		}
-		fmt.Fprint(w, `{"status":"success"}`)
-	case r.URL.Path == "/api/chat":
-		f.chat(w, r)
-	default:
-		fail(http.StatusNotFound, "not found")
-	}
-}
-
-func (f *fake) chat(w http.ResponseWriter, r *http.Request) {
-	var in struct {
-		Messages []struct{ Role, Content string }
-		Debug    bool `json:"_debug_render_only"`
-	}
-	_ = json.NewDecoder(r.Body).Decode(&in)
-	var prompt strings.Builder
-	if err := template.Must(template.New("").Parse(f.template)).Execute(&prompt, map[string]any{"Messages": in.Messages}); err != nil {
-		panic(err)
-	}
-	out := map[string]any{"done": !in.Debug}
-	if in.Debug {
-		out["_debug_info"] = map[string]any{"rendered_template": prompt.String()}
-	} else {
-		text := f.answer(in.Messages[len(in.Messages)-1].Content)
-		out["message"] = map[string]any{"role": "assistant", "content": text}
-		out["prompt_eval_count"] = len(f.model.Template.Tokenizer().EncodeSpecial(prompt.String()))
-		out["eval_count"], out["eval_duration"] = 10, 1e9
-	}
-	_ = json.NewEncoder(w).Encode(out)
-}
-
-// rightAnswers judges the three triple tests as the guide wants.
-func rightAnswers(prompt string) string {
-	for _, test := range dataset.TripleTests() {
-		if test.Prompt == prompt {
-			return dataset.Target(test.Label, "理由です。")
-		}
-	}
-	return "4です。"
-}
-
-func start(t *testing.T, f *fake, path string) (host string) {
-	t.Helper()
-	m, err := modelfile.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { m.Close() })
-	f.model, f.blobs = m, map[string]bool{}
-	server := httptest.NewServer(f)
-	t.Cleanup(server.Close)
-	return server.URL
-}
+const project = "/projects/one"
 
 func run(t *testing.T, with map[string]any) (string, plugins.Result, error) {
 	t.Helper()
 	out := t.TempDir()
 	raw, _ := json.Marshal(with)
-	result, err := Stage{}.Run(t.Context(), &plugins.Attempt{With: raw, OutputDir: out, ScratchDir: t.TempDir()})
+	result, err := Stage{}.Run(t.Context(), &plugins.Attempt{With: raw, ProjectDir: project, OutputDir: out, ScratchDir: t.TempDir()})
 	return out, result, err
 }
 
-func TestRun_AsksSixQuestions(t *testing.T) {
-	path := gguf(t)
-	f := &fake{answer: rightAnswers}
-	host := start(t, f, path)
-	out, result, err := run(t, map[string]any{"gguf": path, "host": host})
-	if err != nil {
-		t.Fatal(err)
+// asked runs the stage on a fake without the cross-check.
+func asked(t *testing.T, f *fake, path string, with map[string]any) (*Report, error) {
+	t.Helper()
+	all := map[string]any{"gguf": path, "host": serve(t, f, path), "cross_check": false}
+	for key, value := range with {
+		all[key] = value
 	}
+	out, _, err := run(t, all)
+	return reportIn(t, out), err
+}
+
+func reportIn(t *testing.T, out string) *Report {
+	t.Helper()
 	var r Report
 	if err := jsonfile.Read(filepath.Join(out, "ollama_report.json"), &r); err != nil {
+		t.Logf("no report: %v", err)
+	}
+	return &r
+}
+
+func TestRun_ProvesThenNames(t *testing.T) {
+	path := gguf(t)
+	f := &fake{}
+	r, err := asked(t, f, path, nil)
+	if err != nil {
 		t.Fatal(err)
 	}
 	// Arithmetic and the three judgements are right, the other two are not.
-	if len(r.Tests) != 6 || r.Passed != 4 || result.Metrics["passed"] != 4 || !r.TemplateEqual || !r.TokensEqual || r.NumCtx != 512 {
+	if len(r.Tests) != 6 || r.Passed != 4 || r.Failed != 2 || r.Repeated != 6 || r.NumCtx != 512 {
 		t.Errorf("report %+v", r)
 	}
-	if _, _, err := run(t, map[string]any{"gguf": path, "host": host}); err != nil || f.uploads != 1 {
-		t.Errorf("the same file is uploaded %d times, %v", f.uploads, err)
+	if !r.TemplateEqual || !r.TokensEqual || !r.RepliesEqual || r.Parity.Conversations != len(conversations) || r.Parity.Rendered != len(conversations) || r.Parity.Tokens < 50 || r.Parity.Replied == 0 {
+		t.Errorf("parity %+v", r.Parity)
+	}
+	if got := f.names(); !slices.Equal(got, []string{"so8t:latest"}) {
+		t.Errorf("models on the server: %q", got)
+	}
+	if m := f.models["so8t:latest"]; m.params["num_ctx"] != 512.0 || m.params["repeat_penalty"] != 1.0 {
+		t.Errorf("created with %v", m.params)
+	}
+	if n := f.count("POST /api/chat"); n < 6*2+2*len(conversations) {
+		t.Errorf("only %d conversations: the tests are to be repeated", n)
 	}
 }
 
-func TestRun_FailsWhenARequiredTestFails(t *testing.T) {
+func TestRun_UploadsAndCreatesOnce(t *testing.T) {
 	path := gguf(t)
-	host := start(t, &fake{answer: func(string) string { return dataset.Target(dataset.Allow, "はい。") }}, path)
-	_, _, err := run(t, map[string]any{"gguf": path, "host": host})
-	if plugins.CodeOf(err) != plugins.Gate || !strings.Contains(err.Error(), "use non-public") {
-		t.Errorf("got %v", err)
+	f := &fake{}
+	for range 2 {
+		if _, err := asked(t, f, path, nil); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if _, _, err := run(t, map[string]any{"gguf": path, "host": host, "scale": "tiny"}); err != nil {
+	if u, c := f.count("POST /api/blobs"), f.count("POST /api/create"); u != 1 || c != 1 {
+		t.Errorf("two runs: %d uploads, %d creates", u, c)
+	}
+	for change, with := range map[string]map[string]any{"context": {"num_ctx": 256}, "licence": {"license": "MIT"}} {
+		creates := f.count("POST /api/create")
+		if _, err := asked(t, f, path, with); err != nil || f.count("POST /api/create") != creates+1 || f.count("POST /api/blobs") != 1 {
+			t.Errorf("another %s: %v, %d creates, %d uploads", change, err, f.count("POST /api/create")-creates, f.count("POST /api/blobs"))
+		}
+	}
+	// Another file takes the place of the first, and nothing of that stays.
+	if _, err := asked(t, f, ggufOf(t, "Q8_0"), nil); err != nil {
+		t.Fatal(err)
+	}
+	if len(f.blobs) != 1 || !slices.Equal(f.names(), []string{"so8t:latest"}) {
+		t.Errorf("models %q, %d blobs", f.names(), len(f.blobs))
+	}
+}
+
+// The licence is on the server, and in the Modelfile.
+func TestRun_Licence(t *testing.T) {
+	path := gguf(t)
+	f := &fake{}
+	out, _, err := run(t, map[string]any{"gguf": path, "host": serve(t, f, path), "cross_check": false, "license": "Apache-2.0"})
+	if err != nil || f.models["so8t:latest"].license != "Apache-2.0" {
+		t.Errorf("licence %q, %v", f.models["so8t:latest"].license, err)
+	}
+	text, err := os.ReadFile(filepath.Join(out, "Modelfile"))
+	if err != nil || !strings.Contains(string(text), `LICENSE """Apache-2.0"""`) || strings.Contains(string(text), owner(project)) {
+		t.Errorf("%v\n%s", err, text)
+	}
+}
+
+func TestRun_LeavesModelsOfOthersAlone(t *testing.T) {
+	path := gguf(t)
+	f := &fake{blobs: map[string]bool{}, models: map[string]fakeModel{"so8t:latest": {digest: "ab", template: "{{ .Prompt }}"}}}
+	_, err := asked(t, f, path, nil)
+	if plugins.CodeOf(err) != plugins.BadInput || !strings.Contains(err.Error(), "ollama rm so8t") || f.models["so8t:latest"].digest != "ab" || f.count("POST /api/blobs") != 0 {
+		t.Errorf("got %v, models %v", err, f.models)
+	}
+	f.models["so8t:latest"] = fakeModel{digest: "ab", template: mark(owner("/another/project")) + "x"}
+	if _, err := asked(t, f, path, nil); plugins.CodeOf(err) != plugins.BadInput {
+		t.Errorf("a model of another project: %v", err)
+	}
+}
+
+func TestRun_RequiredTests(t *testing.T) {
+	path := gguf(t)
+	f := &fake{answer: func(string) string { return dataset.Target(dataset.Allow, "はい。") }}
+	r, err := asked(t, f, path, nil)
+	if plugins.CodeOf(err) != plugins.Gate || !strings.Contains(err.Error(), "use non-public") || r.Failed == 0 {
+		t.Errorf("got %v, report %+v", err, r)
+	}
+	if got := f.names(); len(got) != 0 {
+		t.Errorf("a refused model is left: %q", got)
+	}
+	if _, err := asked(t, f, path, map[string]any{"scale": "tiny"}); err != nil {
 		t.Errorf("tiny requires nothing, but: %v", err)
 	}
+	right := &fake{}
+	if _, err := asked(t, right, path, map[string]any{"general_required": true}); plugins.CodeOf(err) != plugins.Gate || !strings.Contains(err.Error(), "long form") {
+		t.Errorf("the general tests are required: %v", err)
+	}
 }
 
-func TestRun_RefusesAnotherTemplate(t *testing.T) {
+// A test that is right at first and wrong when it is asked again has failed.
+func TestRun_EachRepeatCounts(t *testing.T) {
 	path := gguf(t)
-	host := start(t, &fake{answer: rightAnswers, template: "{{ range .Messages }}{{ .Role }}: {{ .Content }}\n{{ end }}"}, path)
-	if _, _, err := run(t, map[string]any{"gguf": path, "host": host}); plugins.CodeOf(err) != plugins.Gate {
-		t.Errorf("got %v", err)
+	n := 0
+	f := &fake{answer: func(prompt string) string {
+		if strings.Contains(prompt, dataset.TripleTests()[0].Prompt) {
+			if n++; n > 1 {
+				return dataset.Target(dataset.Deny, "いいえ。")
+			}
+		}
+		return rightAnswers(prompt)
+	}}
+	r, err := asked(t, f, path, nil)
+	if plugins.CodeOf(err) != plugins.Gate || !strings.Contains(err.Error(), "asked again") || r.Repeated != 5 {
+		t.Errorf("got %v, %+v", err, r)
 	}
 }
 
-func TestRun_WithoutAServer(t *testing.T) {
-	t.Setenv("PATH", t.TempDir())
-	t.Setenv("OLLAMA_HOST", "")
+func TestRun_ServerHidesThePrompt(t *testing.T) {
+	r, err := asked(t, &fake{hides: true}, gguf(t), nil)
+	if err != nil || r.Parity.Rendered != 0 || !r.TokensEqual || !r.RepliesEqual {
+		t.Errorf("got %v, %+v", err, r)
+	}
+}
+
+// The fake scores with our own inference, changed a little: within the tolerance, then beyond it.
+func TestRun_CrossCheck(t *testing.T) {
 	path := gguf(t)
-	_, result, err := run(t, map[string]any{"gguf": path, "required": false})
-	if err != nil || !strings.Contains(result.Skipped, "OLLAMA_HOST") {
-		t.Errorf("not required: %+v, %v", result, err)
-	}
-	if _, _, err := run(t, map[string]any{"gguf": path}); plugins.CodeOf(err) != plugins.Unavailable {
-		t.Errorf("required: %v", err)
-	}
-	report, err := Stage{}.Check(t.Context(), plugins.CheckRequest{With: []byte(`{"gguf":"` + path + `"}`)})
-	if err != nil || len(report.Problems) != 1 || report.Problems[0].Code != plugins.Unavailable {
-		t.Errorf("check: %+v, %v", report.Problems, err)
-	}
-}
-
-// A real server is started, loads our file, renders and counts as we do, and is gone afterwards.
-func TestRun_RealServer(t *testing.T) {
-	program, err := exec.LookPath("ollama")
-	if err != nil {
-		t.Skip("ollama is not on PATH: .ci/install-ollama.sh builds it")
-	}
-	t.Setenv("OLLAMA_HOST", "")
-	t.Logf("using %s", program)
-	out, result, err := run(t, map[string]any{"gguf": gguf(t), "triples_required": false})
+	be, err := compute.Open("cpu", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var r Report
-	if err := jsonfile.Read(filepath.Join(out, "ollama_report.json"), &r); err != nil {
+	defer be.Close()
+	judge, err := scoring.Open(be, path, nil, crossCheckTokens)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if !r.TemplateEqual || !r.TokensEqual || len(r.Tests) != 6 || result.Metrics["tokens_per_second"] <= 0 {
-		t.Errorf("report %+v, metrics %v", r, result.Metrics)
+	defer judge.Close()
+	change := 0.01
+	f := &fake{scores: func(ids []int32) []score {
+		logits, err := judge.Runner().LastLogits(ids)
+		if err != nil {
+			t.Error(err)
+		}
+		var top []score
+		for id := range int32(mostTop) {
+			s := score{LogProb: float64(logits[id]) - logSum(logits) + change}
+			for _, b := range []byte(judge.Template().Tokenizer().TokenBytes(id)) {
+				s.Bytes = append(s.Bytes, int(b))
+			}
+			top = append(top, s)
+		}
+		return top
+	}}
+	r, err := asked(t, f, path, map[string]any{"cross_check": true})
+	if c := r.CrossCheck; err != nil || c == nil || c.Prompts != 3 || c.Scores != 3*mostTop || c.MaxDifference < 0.009 || c.MaxDifference > 0.011 || c.Tolerance != toleranceFloat {
+		t.Errorf("got %v, %+v", err, c)
 	}
-	for _, test := range r.Tests {
-		if test.Output == "" || strings.Contains(test.Output, "<|end|>") {
-			t.Errorf("test %q answered %q", test.Name, test.Output)
+	change = 0.03
+	if _, err := asked(t, f, path, map[string]any{"cross_check": true}); plugins.CodeOf(err) != plugins.Gate || !strings.Contains(err.Error(), "our own inference") {
+		t.Errorf("scores that are 0.03 off: %v", err)
+	}
+	if _, err := asked(t, f, path, map[string]any{"cross_check": true, "tolerance": 0.05}); err != nil {
+		t.Errorf("within the tolerance that is given: %v", err)
+	}
+}
+
+func TestTolerance(t *testing.T) {
+	for typ, want := range map[string]float64{"F16": toleranceFloat, "Q8_0": toleranceQ8, "Q4_K_M": toleranceK} {
+		c := Config{GGUF: ggufOf(t, typ)}
+		if got, err := c.tolerance(4); err != nil || got != want {
+			t.Errorf("%s: %v, %v", typ, got, err)
+		}
+		if got, err := c.tolerance(32); err != nil || got != want*deepFactor {
+			t.Errorf("%s, deep: %v, %v", typ, got, err)
+		}
+	}
+}
+
+func TestCheck_NamesTheProblem(t *testing.T) {
+	path := gguf(t)
+	host := serve(t, &fake{}, path)
+	bad := named(t, path, "my-Phi-3")
+	for _, c := range []struct {
+		with  map[string]any
+		field string
+		text  string
+	}{
+		{map[string]any{"gguf": path, "name": "bad name!"}, "name", "letters"},
+		{map[string]any{"gguf": path, "num_ctx": 513}, "num_ctx", "at most 512"},
+		{map[string]any{"gguf": bad}, "gguf", "phi3 or phi-3"},
+		{map[string]any{"gguf": "/nowhere.gguf"}, "gguf", "nowhere"},
+	} {
+		c.with["host"] = host
+		raw, _ := json.Marshal(c.with)
+		report, err := Stage{}.Check(t.Context(), plugins.CheckRequest{With: raw})
+		if err != nil || len(report.Problems) != 1 || report.Problems[0].Field != c.field || !strings.Contains(report.Problems[0].Message, c.text) {
+			t.Errorf("%v: %+v, %v", c.with, report.Problems, err)
+		}
+		if _, _, err := run(t, c.with); err == nil || !strings.Contains(err.Error(), c.text) {
+			t.Errorf("run with %v: %v", c.with, err)
+		}
+	}
+}
+
+// named is the file under another general.name, which our writer would refuse.
+func named(t *testing.T, path, name string) string {
+	t.Helper()
+	f, err := ggufio.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for i := range f.Metadata {
+		if f.Metadata[i].Key == "general.name" {
+			f.Metadata[i].Value = name
+		}
+	}
+	var b bytes.Buffer
+	w, err := ggufio.NewWriter(&b, f.Metadata, f.Tensors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, info := range f.Tensors {
+		raw := make([]byte, info.Size())
+		err := f.ReadRaw(info, 0, raw)
+		if err == nil {
+			err = w.Begin(info.Name)
+		}
+		if err == nil {
+			_, err = w.Write(raw)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(t.TempDir(), "named.gguf")
+	if err := os.WriteFile(other, b.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return other
+}
+
+func TestCheckName(t *testing.T) {
+	for name, good := range map[string]bool{
+		"so8t": true, "so8t:q8": true, "me/so8t": true, "host:5000/me/so8t:v1.2": true, "_a": true,
+		"": false, "bad name!": false, "so8t:": false, ":tag": false, "a/b/c/d": false, "-x": false, "na.me/x": false, "x:" + strings.Repeat("t", 81): false,
+	} {
+		if err := checkName(name); (err == nil) != good {
+			t.Errorf("%q: %v", name, err)
 		}
 	}
 }

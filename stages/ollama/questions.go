@@ -24,13 +24,14 @@ const (
 	longAnswer  = 400
 )
 
-// questions are the six: three of general ability, measured and reported, and the three
-// judgements, which may be required.
+// questions are the six: three of general ability, which a model that has only read requests fails,
+// and the three judgements. Each kind may be required.
 func questions(c Config) []question {
+	general := c.General && c.Scale != "tiny"
 	all := []question{
-		{"arithmetic", "2+2はいくつですか。簡潔に答えてください。", "contains 4", shortAnswer, false, contains("4", "４", "四")},
-		{"definition", "SO(8)群とは何かを一文で説明してください。", "one sentence on rotations in eight dimensions", shortAnswer, false, contains("回転", "8次元", "八次元", "rotation")},
-		{"long form", "防衛産業で閉域LLMが重要である理由を詳しく説明してください。", "coherent Japanese that does not run in circles", longAnswer, false, coherent},
+		{"arithmetic", "2+2はいくつですか。簡潔に答えてください。", "contains 4", shortAnswer, general, contains("4", "４", "四")},
+		{"definition", "SO(8)群とは何かを一文で説明してください。", "one sentence on rotations in eight dimensions", shortAnswer, general, contains("回転", "8次元", "八次元", "rotation")},
+		{"long form", "防衛産業で閉域LLMが重要である理由を詳しく説明してください。", "coherent Japanese that does not run in circles", longAnswer, general, coherent},
 	}
 	for _, t := range dataset.TripleTests() {
 		all = append(all, question{t.Name, t.Prompt, t.Label, shortAnswer, c.Triples && c.Scale != "tiny", judges(t.Label)})

@@ -1,17 +1,16 @@
-// Package ollama is the stage that hands a GGUF file to a real Ollama server and asks it the six
-// questions of the guide, each with an assertion.
+// Package ollama is the stage that hands a GGUF file to a real Ollama server, proves that it is
+// served as it was trained, and asks it the six questions of the guide, each with an assertion.
 package ollama
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"maps"
 	"os/exec"
 	"path/filepath"
 	"strings"
 
 	"github.com/so8t/so8t/plugins"
-	"github.com/so8t/so8t/stages/internal/ggufio"
+	"github.com/so8t/so8t/stages/internal/compute"
 	"github.com/so8t/so8t/stages/internal/jsonfile"
 	"github.com/so8t/so8t/stages/internal/modelfile"
 )
@@ -19,32 +18,28 @@ import (
 // Stage is the stage.
 type Stage struct{}
 
-// Config is its `with`.
-type Config struct {
-	GGUF     string `json:"gguf" format:"path" media:"application/x-gguf" required:"true" help:"the model to serve"`
-	Name     string `json:"name" default:"so8t" help:"the model's name on the server"`
-	Required bool   `json:"required" default:"true" help:"false: without a server the stage is skipped instead of failing"`
-	NumCtx   int    `json:"num_ctx" default:"0" min:"0" help:"context in tokens; 0: the longest for which the short rotary factors hold"`
-	Host     string `json:"host" default:"" bytes:"same" help:"address of the server; default: OLLAMA_HOST, else one is started from the program ollama"`
-	Models   string `json:"models" default:"" bytes:"same" help:"where a started server keeps its models; default: deleted afterwards"`
-	Triples  bool   `json:"triples_required" default:"true" help:"the stage fails when one of the three judgements is wrong"`
-	Scale    string `json:"scale" default:"full" enum:"full,tiny" help:"tiny: no test is required"`
-}
-
 // Describe says what the stage is.
 func (Stage) Describe() plugins.Description {
 	return plugins.Description{
-		Name: "ollama", Version: "1", Revision: 1, Kind: plugins.KindStage,
-		Help: "serves a GGUF file with Ollama and asks it six questions",
+		Name: "ollama", Version: "1", Revision: 2, Kind: plugins.KindStage,
+		Help: "serves a GGUF file with Ollama, proves that it is the trained model and asks it six questions",
 		With: plugins.SchemaOf(Config{}),
 		Outputs: []plugins.Output{
 			{Name: "report", Path: "ollama_report.json", MediaType: "application/json"},
-			{Name: "transcript", Path: "transcript.jsonl", MediaType: "application/jsonl", Volatile: true, Help: "every request and answer"},
+			{Name: "modelfile", Path: "Modelfile", MediaType: "text/plain", Help: "with which `ollama create` makes the same model by hand"},
+			{Name: "transcript", Path: "transcript.jsonl", MediaType: "application/jsonl", Volatile: true, Help: "every request and answer, with durations"},
 		},
 		Metrics: []plugins.MetricSpec{
-			{Name: "passed", Help: "tests that passed, of six", Better: "higher"},
+			{Name: "passed", Help: "tests that passed each time, of six", Better: "higher"},
 			{Name: "failed", Better: "lower"},
-			{Name: "tokens_per_second", Better: "higher"},
+			{Name: "repeated", Help: "tests that were answered with the same text each time, of six", Better: "higher"},
+			{Name: "parity_tokens", Help: "prompt tokens in which the server's template is the one of the training", Better: "higher"},
+			{Name: "score_difference", Help: "largest difference between a log-probability of the server and of our own inference, nats", Better: "lower"},
+			{Name: "score_tolerance", Help: "the largest score_difference that passes"},
+			{Name: "tokens_per_second", Help: "generated", Better: "higher"},
+			{Name: "prompt_tokens_per_second", Better: "higher"},
+			{Name: "first_token_seconds", Help: "mean until the first token came", Better: "lower"},
+			{Name: "answer_seconds", Help: "mean of a whole answer", Better: "lower"},
 		},
 	}
 }
@@ -57,20 +52,27 @@ func (Stage) Check(ctx context.Context, req plugins.CheckRequest) (plugins.Check
 		report.Problems = append(report.Problems, plugins.InputProblem("", err))
 		return report, nil
 	}
+	if p := c.check(); p != nil {
+		report.Problems = append(report.Problems, *p)
+	}
+	facts := map[string]string{}
+	if c.CrossCheck {
+		compute.Check(&report, "cpu", 0)
+		maps.Copy(facts, report.Facts)
+	}
 	version, err := findServer(ctx, c)
 	switch {
 	case err == nil:
-		report.Facts = map[string]string{"ollama": version}
+		facts["ollama"] = version
 	case c.Required:
 		p := plugins.InputProblem("", err)
 		p.Hint = "or set required: false to go on without"
 		report.Problems = append(report.Problems, p)
 	}
+	report.Facts = facts
 	if c.GGUF != "" {
-		if f, err := ggufio.Open(c.GGUF); err != nil {
-			report.Problems = append(report.Problems, plugins.InputProblem("gguf", err))
-		} else {
-			_ = f.Close()
+		if err := c.look(&report); err != nil {
+			return report, err
 		}
 	}
 	return report, nil
@@ -99,20 +101,31 @@ func findServer(ctx context.Context, c Config) (string, error) {
 	if len(fields) == 0 {
 		return "", plugins.Errorf(plugins.Unavailable, "%s tells no version", program)
 	}
-	return fields[len(fields)-1], nil
+	version := fields[len(fields)-1]
+	return version, checkVersion(version, program)
 }
 
-// Run uploads, creates and asks.
+// Run uploads, creates, proves and asks.
 func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error) {
 	var c Config
 	if err := plugins.DecodeWith(a.With, &c); err != nil {
 		return plugins.Result{}, err
+	}
+	if p := c.check(); p != nil {
+		return plugins.Result{}, plugins.Errorf(p.Code, "%s", p.Message)
+	}
+	if err := c.checkFile(); err != nil {
+		return plugins.Result{}, plugins.Errorf(plugins.BadInput, "%w", err)
 	}
 	model, err := modelfile.Open(c.GGUF)
 	if err != nil {
 		return plugins.Result{}, plugins.Errorf(plugins.BadInput, "%w", err)
 	}
 	defer model.Close()
+	report := &Report{Model: c.Name}
+	if report.NumCtx, err = c.context(model); err != nil {
+		return plugins.Result{}, err
+	}
 	ctx, cancel := a.UntilStopped(ctx) // a request cannot be resumed
 	defer cancel()
 	scratch, err := a.Scratch()
@@ -127,41 +140,51 @@ func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error
 		return plugins.Result{}, err
 	}
 	defer stop()
-	transcript, err := openTranscript(filepath.Join(a.OutputDir, "transcript.jsonl"))
-	if err != nil {
-		return plugins.Result{}, err
-	}
-	cl.record = transcript.add
-	report, speed, err := serveAndAsk(ctx, a, c, cl, model)
-	if closeErr := transcript.close(); err == nil {
-		err = closeErr
-	}
+	s := &session{a: a, c: c, cl: cl, model: model, report: report}
+	err = s.run(ctx)
 	if a.Stopping() {
 		return plugins.Result{}, plugins.Errorf(plugins.Cancelled, "stopped")
 	}
-	if err != nil {
-		return plugins.Result{}, err
-	}
-	if err := jsonfile.Write(filepath.Join(a.OutputDir, "ollama_report.json"), report); err != nil {
-		return plugins.Result{}, err
-	}
-	result := plugins.Result{Metrics: map[string]float64{"passed": float64(report.Passed), "failed": float64(report.Failed)}}
-	if speed > 0 {
-		result.Metrics["tokens_per_second"] = speed
-	}
-	return result, report.gate()
+	return plugins.Result{Metrics: s.metrics()}, err
 }
 
-// gate fails the stage when a required test failed.
-func (r *Report) gate() error {
-	var failed []string
-	for _, t := range r.Tests {
-		if t.Required && !t.Passed {
-			failed = append(failed, fmt.Sprintf("%s: %s", t.Name, t.Why))
-		}
+// run serves the model and writes what came of it, also of a model that was refused.
+func (s *session) run(ctx context.Context) error {
+	var err error
+	if s.report.Version, err = s.cl.version(ctx); err != nil {
+		return err
 	}
-	if failed == nil {
-		return nil
+	if s.report.Digest, err = fileDigest(s.c.GGUF); err != nil {
+		return err
 	}
-	return plugins.Errorf(plugins.Gate, "%w", errors.New("required tests failed: "+strings.Join(failed, "; ")))
+	o := newOffer(s.c, owner(s.a.ProjectDir), s.report.Digest, s.report.NumCtx)
+	if err := o.writeRecipe(s.a.OutputDir, s.c.Name); err != nil {
+		return err
+	}
+	transcript, err := openTranscript(filepath.Join(s.a.OutputDir, "transcript.jsonl"))
+	if err != nil {
+		return err
+	}
+	s.cl.record = transcript.add
+	err = s.serve(ctx, o)
+	if closeErr := transcript.close(); err == nil {
+		err = closeErr
+	}
+	if writeErr := jsonfile.Write(filepath.Join(s.a.OutputDir, "ollama_report.json"), s.report); err == nil {
+		err = writeErr
+	}
+	return err
+}
+
+// metrics are the figures of what was done.
+func (s *session) metrics() map[string]float64 {
+	r := s.report
+	values := map[string]float64{
+		"passed": float64(r.Passed), "failed": float64(r.Failed), "repeated": float64(r.Repeated), "parity_tokens": float64(r.Parity.Tokens),
+	}
+	if c := r.CrossCheck; c != nil {
+		values["score_difference"], values["score_tolerance"] = c.MaxDifference, c.Tolerance
+	}
+	s.speeds.metrics(values)
+	return values
 }
