@@ -28,7 +28,7 @@ type Config struct {
 	General    bool    `json:"general_required" default:"false" help:"and when one of the three general tests is: arithmetic, a definition, a long text"`
 	CrossCheck bool    `json:"cross_check" default:"true" help:"compare the server's scores of the judgement with our own inference on the CPU, which loads the file a second time"`
 	Tolerance  float64 `json:"tolerance" default:"0" min:"0" help:"largest difference of two log-probabilities in the cross-check, nats; 0: 0.02 for floats, 0.25 for Q8_0, 0.5 below, four times that from 16 layers on"`
-	Scale      string  `json:"scale" default:"full" enum:"full,tiny" help:"tiny: no test is required"`
+	Scale      string  `json:"scale" default:"full" enum:"full,tiny" help:"tiny: answers are short and no test is required"`
 }
 
 // patience is how long the server may be silent.

@@ -26,7 +26,7 @@ type parameters struct {
 	Stop          []string `json:"stop"`
 }
 
-// lines are the parameters as a Modelfile has them, sorted.
+// lines are the parameters as a Modelfile has them.
 func (p parameters) lines() []string {
 	lines := []string{
 		"num_ctx " + strconv.Itoa(p.NumCtx), fmt.Sprintf("temperature %v", p.Temperature),
@@ -35,7 +35,6 @@ func (p parameters) lines() []string {
 	for _, stop := range p.Stop {
 		lines = append(lines, "stop "+strconv.Quote(stop))
 	}
-	slices.Sort(lines)
 	return lines
 }
 
@@ -86,8 +85,10 @@ func (s shown) is(o offer) bool {
 			lines = append(lines, strings.Join(f, " "))
 		}
 	}
+	want := o.params.lines()
+	slices.Sort(want)
 	slices.Sort(lines)
-	return s.holds(o.digest) && s.Template == o.template && slices.Equal(lines, o.params.lines()) && strings.TrimSpace(s.License) == strings.TrimSpace(o.license)
+	return s.holds(o.digest) && s.Template == o.template && slices.Equal(lines, want) && strings.TrimSpace(s.License) == strings.TrimSpace(o.license)
 }
 
 // look asks for a model; nil when there is none of that name.

@@ -22,6 +22,7 @@ type question struct {
 const (
 	shortAnswer = 96
 	longAnswer  = 400
+	tinyAnswer  = 16 // of a model that has learnt nothing
 )
 
 // questions are the six: three of general ability, which a model that has only read requests fails,
@@ -35,6 +36,11 @@ func questions(c Config) []question {
 	}
 	for _, t := range dataset.TripleTests() {
 		all = append(all, question{t.Name, t.Prompt, t.Label, shortAnswer, c.Triples && c.Scale != "tiny", judges(t.Label)})
+	}
+	if c.Scale == "tiny" {
+		for i := range all {
+			all[i].tokens = tinyAnswer
+		}
 	}
 	return all
 }

@@ -46,7 +46,7 @@ func TestReal_ServesEachKind(t *testing.T) {
 	realProgram(t)
 	for _, typ := range []string{"F16", "Q8_0", "Q4_K_M"} {
 		t.Run(typ, func(t *testing.T) {
-			out, result, err := run(t, map[string]any{"gguf": ggufOf(t, typ), "triples_required": false})
+			out, result, err := run(t, map[string]any{"gguf": ggufOf(t, typ), "scale": "tiny"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -73,7 +73,7 @@ func TestReal_OnceAndByHand(t *testing.T) {
 	program := realProgram(t)
 	cl, models := realServer(t)
 	path := gguf(t)
-	with := map[string]any{"gguf": path, "host": cl.base, "scale": "tiny", "cross_check": false, "license": "Apache-2.0"}
+	with := map[string]any{"gguf": path, "host": cl.base, "scale": "tiny", "cross_check": false, "repeats": 1, "license": "Apache-2.0"}
 	out, _, err := run(t, with)
 	if err != nil {
 		t.Fatal(err)
@@ -257,7 +257,7 @@ func TestReal_KilledInAnUpload(t *testing.T) {
 	if len(left) == 0 {
 		t.Fatal("nothing is left")
 	}
-	if _, _, err := run(t, map[string]any{"gguf": path, "models": models, "scale": "tiny", "cross_check": false}); err != nil {
+	if _, _, err := run(t, map[string]any{"gguf": path, "models": models, "scale": "tiny", "cross_check": false, "repeats": 1}); err != nil {
 		t.Fatal(err)
 	}
 	for _, file := range left {
