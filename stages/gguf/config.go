@@ -26,6 +26,7 @@ type Config struct {
 	HeldOut       string  `json:"heldout" format:"path" help:"text, or rows of a dataset (.jsonl), on which the file's predictions must be those of the unquantised model; none: not compared"`
 	HeldOutTokens int     `json:"heldout_tokens" default:"0" min:"0" help:"at most so many of its tokens; 0: 8192, or 1024 from a billion parameters on"`
 	MaxKL         float64 `json:"max_kl" default:"0" min:"0" help:"largest mean KL from the unquantised model, in nats; 0: by type and size, 1e-2 for Q4_K_M (6e-2 from a billion parameters on)"`
+	MinSameTop    float64 `json:"min_same_top" default:"0" min:"0" max:"1" help:"smallest share of positions at which both find the same token most probable; 0: by type, 0.98 for F16, 0.7 for Q4_K_M"`
 	Backend       string  `json:"backend" default:"auto" enum:"auto,cpu,cuda" help:"what computes the comparison"`
 	Threads       int     `json:"threads" default:"0" min:"0" help:"0: one for each core"`
 }

@@ -31,6 +31,22 @@ var limits = map[string][2]float64{
 	"Q3_K_M": {6e-2, 0.3}, "Q3_K_S": {0.12, 0.5},
 }
 
+// leastSameTop is the share of positions, by type, at which both must find the same token most
+// probable. It catches what a mean hides: a few positions that are all wrong. Near ties of a model
+// that has learnt little cost most of what is allowed here.
+var leastSameTop = map[string]float64{
+	"F32": 0.98, "F16": 0.98, "BF16": 0.95, "Q8_0": 0.9, "Q6_K": 0.85, "Q5_K_M": 0.8, "Q5_K_S": 0.8, "Q5_1": 0.8, "Q5_0": 0.8,
+	"Q4_K_M": 0.7, "Q4_K_S": 0.7, "Q4_1": 0.65, "Q4_0": 0.65, "Q3_K_M": 0.5, "Q3_K_S": 0.5,
+}
+
+// sameTopLimit is the smallest share of equal most probable tokens.
+func (c Config) sameTopLimit() float64 {
+	if c.MinSameTop > 0 {
+		return c.MinSameTop
+	}
+	return leastSameTop[c.Type]
+}
+
 // heldOutTokens are how many tokens are looked at when the user does not say.
 func heldOutTokens(c *phi3.Config) int {
 	if c.Parameters() >= large {
@@ -56,6 +72,7 @@ type Divergence struct {
 	divergence.Report
 	PerplexityRatio float64 `json:"perplexity_ratio"`
 	Limit           float64 `json:"kl_limit"` // of the mean KL
+	LeastSameTop    float64 `json:"same_top_limit"`
 }
 
 // gate compares the written file's predictions on held-out text with those of the model that it
@@ -94,7 +111,7 @@ func (c Config) gate(ctx context.Context, a *plugins.Attempt, path string, m *ma
 	if err != nil {
 		return nil, err
 	}
-	d := &Divergence{Report: r, PerplexityRatio: r.PerplexityRatio(), Limit: c.limit(m.Config.Parameters())}
+	d := &Divergence{Report: r, PerplexityRatio: r.PerplexityRatio(), Limit: c.limit(m.Config.Parameters()), LeastSameTop: c.sameTopLimit()}
 	return d, d.check(c)
 }
 
@@ -109,7 +126,11 @@ func sameShape(a, b *phi3.Config) error {
 // check refuses a file that predicts otherwise than its source.
 func (d *Divergence) check(c Config) error {
 	if d.MeanKL <= d.Limit && !math.IsNaN(d.MeanKL) {
-		return nil
+		if d.SameTop >= d.LeastSameTop {
+			return nil
+		}
+		return plugins.Errorf(plugins.Gate, "%s finds the same token most probable as the unquantised model at %.2f %% of %d held-out positions, less than %.2f %% (mean KL %.3g nats); take a type with more bits, or set min_same_top",
+			c.Type, 100*d.SameTop, d.Positions, 100*d.LeastSameTop, d.MeanKL)
 	}
 	return plugins.Errorf(plugins.Gate, "mean KL of %s from the unquantised model is %.3g nats on %d held-out positions, more than %.3g (99 %% %.3g, max %.3g; same top %.2f %%; perplexity %.4f instead of %.4f); take a type with more bits, or set max_kl",
 		c.Type, d.MeanKL, d.Positions, d.Limit, d.P99KL, d.MaxKL, 100*d.SameTop, d.Candidate.Perplexity, d.Reference.Perplexity)

@@ -68,6 +68,18 @@ func TestRun_Imatrix(t *testing.T) {
 	}
 }
 
+func TestGate_RefusesOtherTops(t *testing.T) {
+	_, result, err := attempt(t, map[string]any{"type": "Q4_0", "heldout": text, "heldout_tokens": 512, "max_kl": 1, "min_same_top": 0.999})
+	if plugins.CodeOf(err) != plugins.Gate || !strings.Contains(err.Error(), "less than 99.90 %") || result.Metrics["min_same_top"] != 0.999 {
+		t.Errorf("%v, metrics %v", err, result.Metrics)
+	}
+	for typ := range limits {
+		if leastSameTop[typ] <= 0 {
+			t.Errorf("%s has no limit", typ)
+		}
+	}
+}
+
 func TestGate_RefusesWithTheFigures(t *testing.T) {
 	_, result, err := attempt(t, map[string]any{"type": "Q4_0", "heldout": text, "heldout_tokens": 512, "max_kl": 1e-5})
 	if plugins.CodeOf(err) != plugins.Gate || !strings.Contains(err.Error(), "255 held-out positions, more than 1e-05") {

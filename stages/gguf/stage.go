@@ -33,7 +33,7 @@ const fileName = "model.gguf"
 // Describe says what the stage is.
 func (Stage) Describe() plugins.Description {
 	return plugins.Description{
-		Name: "gguf", Version: "1", Revision: 5, Kind: plugins.KindStage,
+		Name: "gguf", Version: "1", Revision: 6, Kind: plugins.KindStage,
 		Help: "writes a GGUF file for llama.cpp and Ollama, and reads it back",
 		With: plugins.SchemaOf(Config{}),
 		Outputs: []plugins.Output{
@@ -48,6 +48,7 @@ func (Stage) Describe() plugins.Description {
 			{Name: "kl", Help: "mean KL from the unquantised model on held-out text, nats", Better: "lower"},
 			{Name: "max_kl", Help: "the largest kl that passes"},
 			{Name: "same_top", Help: "share of held-out positions where both find the same token most probable", Better: "higher"},
+			{Name: "min_same_top", Help: "the smallest same_top that passes"},
 			{Name: "perplexity_ratio", Help: "held-out perplexity over the unquantised model's", Better: "lower"},
 		},
 	}
@@ -149,7 +150,7 @@ func (Stage) Run(ctx context.Context, a *plugins.Attempt) (plugins.Result, error
 		d, err := c.gate(ctx, a, path, m)
 		if d != nil {
 			report.Divergence = d
-			values["kl"], values["max_kl"], values["same_top"], values["perplexity_ratio"] = d.MeanKL, d.Limit, d.SameTop, d.PerplexityRatio
+			values["kl"], values["max_kl"], values["same_top"], values["min_same_top"], values["perplexity_ratio"] = d.MeanKL, d.Limit, d.SameTop, d.LeastSameTop, d.PerplexityRatio
 		}
 		if err != nil {
 			return plugins.Result{Metrics: values}, err

@@ -116,6 +116,9 @@ func (s *session) serve(ctx context.Context, o offer) (err error) {
 	if err := s.report.gate(); err != nil {
 		return err
 	}
+	if !s.c.Keep {
+		return s.cl.explain("removing the model after its trial", s.cl.remove(ctx, name))
+	}
 	return s.cl.publish(ctx, name, s.c.Name, o)
 }
 

@@ -16,6 +16,7 @@ import (
 type Config struct {
 	GGUF     string `json:"gguf" format:"path" media:"application/x-gguf" required:"true" help:"the model to serve"`
 	Name     string `json:"name" default:"so8t" help:"the model's name on the server; it gets it when everything required of it holds"`
+	Keep     bool   `json:"keep" default:"true" help:"false: the proven model is removed from the server again, as after a trial"`
 	License  string `json:"license" default:"" help:"text of the model's licence, for the server to show"`
 	Required bool   `json:"required" default:"true" help:"false: without a server the stage is skipped instead of failing"`
 	NumCtx   int    `json:"num_ctx" default:"0" min:"0" help:"context in tokens, never beyond the original one, from which on servers change the rotary factors of every token; 0: that"`

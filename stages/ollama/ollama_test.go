@@ -12,7 +12,6 @@ import (
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/compute"
 	"github.com/so8t/so8t/stages/internal/dataset"
-	"github.com/so8t/so8t/stages/internal/ggufio"
 	"github.com/so8t/so8t/stages/internal/jsonfile"
 	"github.com/so8t/so8t/stages/internal/modelfile"
 	"github.com/so8t/so8t/stages/internal/quant"
@@ -123,6 +122,15 @@ func TestRun_UploadsAndCreatesOnce(t *testing.T) {
 	}
 	if len(f.blobs) != 1 || !slices.Equal(f.names(), []string{"so8t:latest"}) {
 		t.Errorf("models %q, %d blobs", f.names(), len(f.blobs))
+	}
+}
+
+// A trial leaves nothing on the server.
+func TestRun_Trial(t *testing.T) {
+	f := &fake{}
+	r, err := asked(t, f, gguf(t), map[string]any{"keep": false})
+	if err != nil || r.Passed != 4 || len(f.names()) != 0 || len(f.blobs) != 0 {
+		t.Errorf("%v, %+v; left %q", err, r, f.names())
 	}
 }
 
@@ -254,7 +262,7 @@ func TestTolerance(t *testing.T) {
 func TestCheck_NamesTheProblem(t *testing.T) {
 	path := gguf(t)
 	host := serve(t, &fake{}, path)
-	bad := named(t, path, "my-Phi-3")
+	bad := named(t, path, "PHI3")
 	for _, c := range []struct {
 		with  map[string]any
 		field string
@@ -277,42 +285,18 @@ func TestCheck_NamesTheProblem(t *testing.T) {
 	}
 }
 
-// named is the file under another general.name, which our writer would refuse.
+// named is the file under another general.name, which our writer would refuse; as long as "tiny".
 func named(t *testing.T, path, name string) string {
 	t.Helper()
-	f, err := ggufio.Open(path)
+	raw, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	for i := range f.Metadata {
-		if f.Metadata[i].Key == "general.name" {
-			f.Metadata[i].Value = name
-		}
-	}
-	var b bytes.Buffer
-	w, err := ggufio.NewWriter(&b, f.Metadata, f.Tensors)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, info := range f.Tensors {
-		raw := make([]byte, info.Size())
-		err := f.ReadRaw(info, 0, raw)
-		if err == nil {
-			err = w.Begin(info.Name)
-		}
-		if err == nil {
-			_, err = w.Write(raw)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
+	key := bytes.Index(raw, []byte("general.name"))
+	at := key + bytes.Index(raw[key:], []byte("tiny"))
+	copy(raw[at:], name)
 	other := filepath.Join(t.TempDir(), "named.gguf")
-	if err := os.WriteFile(other, b.Bytes(), 0o644); err != nil {
+	if err := os.WriteFile(other, raw, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return other

@@ -168,7 +168,7 @@ func TestReal_Refusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The check of the name, and of the file, is left out here.
-	for file, want := range map[string]string{cut: "the file is cut short", named(t, path, "my-phi3"): "created the model and cannot run it"} {
+	for file, want := range map[string]string{cut: "the file is cut short", named(t, path, "phi3"): "created the model and cannot run it"} {
 		digest, err := fileDigest(file)
 		if err == nil {
 			err = cl.upload(t.Context(), file, digest, nothing)

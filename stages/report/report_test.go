@@ -83,6 +83,19 @@ func TestRun_EveryNumberIsTraced(t *testing.T) {
 	}
 }
 
+// What proves the export is shown beside what it had to be.
+func TestRun_ShowsProofsWithTheirLimits(t *testing.T) {
+	_, markdown, _ := run(t, whole, nil)
+	for _, want := range []string{
+		"Merged onto the dequantised base: the lower validation NLL", "2048 tokens: original 0.41231, dequantised 0.41127",
+		"| 3.7e-07 | 1e-05 | 0.9987 | 0.98 |", "| 4 | 83 | all equal |", "| 57 | 0.0032 | 0.02 |",
+	} {
+		if !strings.Contains(markdown, want) {
+			t.Errorf("the report lacks %q", want)
+		}
+	}
+}
+
 // So is every count that a figure shows.
 func TestRun_NumbersOfFiguresAreTraced(t *testing.T) {
 	page, _, numbers := run(t, whole, nil)

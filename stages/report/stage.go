@@ -34,7 +34,7 @@ type Config struct {
 // Describe says what the stage is.
 func (Stage) Describe() plugins.Description {
 	return plugins.Description{
-		Name: "report", Version: "1", Revision: 5, Kind: plugins.KindStage,
+		Name: "report", Version: "1", Revision: 6, Kind: plugins.KindStage,
 		Help: "Markdown and a self-contained HTML page in which every number names its source",
 		With: plugins.SchemaOf(Config{}),
 		Outputs: []plugins.Output{
