@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -72,27 +71,6 @@ func TestRun_StopsWhenAsked(t *testing.T) {
 	_, err := Stage{}.Run(t.Context(), &plugins.Attempt{With: with, OutputDir: t.TempDir(), Stop: stop})
 	if plugins.CodeOf(err) != plugins.Cancelled {
 		t.Errorf("got %v", err)
-	}
-}
-
-// llama.cpp loads the file and continues a prompt with it.
-func TestRun_LlamaCppLoadsIt(t *testing.T) {
-	tool, err := exec.LookPath("llama-completion")
-	if err != nil {
-		if dir := os.Getenv("SO8T_TEST_LLAMACPP"); dir != "" {
-			tool, err = filepath.Join(dir, "llama-completion"), nil
-		}
-	}
-	if err != nil {
-		t.Skip("llama.cpp is not installed: put llama-completion on PATH or its folder into SO8T_TEST_LLAMACPP")
-	}
-	for _, typ := range []string{"F16", "Q8_0"} {
-		out, _ := run(t, typ)
-		cmd := exec.Command(tool, "-m", filepath.Join(out, fileName), "-p", "外部の業者が", "-n", "4", "-c", "512", "--temp", "0", "-no-cnv", "--no-warmup")
-		text, err := cmd.CombinedOutput()
-		if err != nil || strings.Contains(string(text), "error loading model") {
-			t.Errorf("%s: %v\n%s", typ, err, text)
-		}
 	}
 }
 
