@@ -24,7 +24,7 @@ func main() {
 }
 
 func program() cli.Program {
-	p := cli.Program{Self: self(), Stages: stages.Builtin(), GPUs: stages.GPUs}
+	p := cli.Program{Self: self(), Stages: stages.Builtin(), GPUs: stages.GPUs, Releasers: stages.Releasers()}
 	if workflows, err := fs.Sub(shipped, "workflows"); err == nil { // the name is good
 		p.Workflows = workflows
 	}

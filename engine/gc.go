@@ -12,6 +12,8 @@ import (
 type GCView struct {
 	Removed []RemovedView `json:"removed"`
 	Bytes   int64         `json:"bytes"`
+	// Failed says what outside of the project could not be removed now, and why.
+	Failed []string `json:"failed,omitempty"`
 }
 
 // RemovedView is one file or folder.
@@ -37,6 +39,9 @@ func (e *Engine) GC(ctx context.Context, policy state.GCPolicy) (*GCView, error)
 			return nil, err
 		}
 		host.SweepSockets()
+		if err := e.rememberOutside(); err != nil {
+			return nil, err
+		}
 	}
 	policy.Now = e.now()
 	removed, err := e.store.Collect(ctx, policy)
@@ -44,11 +49,13 @@ func (e *Engine) GC(ctx context.Context, policy state.GCPolicy) (*GCView, error)
 		return nil, err
 	}
 	view := &GCView{Removed: []RemovedView{}}
+	var paths []string
 	for _, r := range removed {
+		paths = append(paths, r.Path)
 		view.Removed = append(view.Removed, RemovedView{Path: e.relative(e.inState(r.Path)), Bytes: r.Bytes, Why: r.Why})
 		view.Bytes += r.Bytes
 	}
-	return view, nil
+	return view, e.releaseOutside(ctx, view, paths, policy.DryRun)
 }
 
 // Pin keeps a run from being removed by any collection, or no longer does. A run that an engine

@@ -38,6 +38,9 @@ type Options struct {
 	Listener Listener
 	// GPUs lists the ids of the machine's GPUs, as CUDA_VISIBLE_DEVICES takes them; nil = none.
 	GPUs func() []string
+	// Releasers remove what stages left outside of the project, by kind, when a collection has removed
+	// the runs that did.
+	Releasers map[string]plugins.Releaser
 	// Getenv looks up the engine's environment; nil = that of the process.
 	Getenv func(string) string
 }

@@ -17,6 +17,11 @@ import (
 	"github.com/so8t/so8t/stages/train"
 )
 
+// Releasers remove what the built-in stages leave outside of a project, by kind.
+func Releasers() map[string]plugins.Releaser {
+	return map[string]plugins.Releaser{ollama.Kind: ollama.Release}
+}
+
 // Builtin returns the built-in stages, in the order of the pipeline.
 func Builtin() []plugins.Builtin {
 	return []plugins.Builtin{

@@ -31,6 +31,8 @@ type Program struct {
 	Examples fs.FS
 	// GPUs lists the ids of the machine's GPUs; nil = none.
 	GPUs func() []string
+	// Releasers remove what stages left outside of a project, for gc.
+	Releasers map[string]plugins.Releaser
 }
 
 // Tool is a command below `so8t model`. Run gets the arguments after its name.

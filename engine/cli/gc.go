@@ -27,7 +27,8 @@ Without flags gc removes only what nothing can use any more: leftovers of crashe
 work that is done, digests of files that are gone. With --keep, --older-than or --max-size runs go
 too, with their outputs, logs and checkpoints; with --keep and --older-than a run must be both. A
 run stays that an engine holds, that is pinned ('so8t pin'), or whose outputs a run that stays
-reuses. gc may be used at any time, also beside a run.`),
+reuses. With a run goes what it left elsewhere, such as a model on an Ollama server, if no run that
+stays has made the same and nobody has replaced it. gc may be used at any time, also beside a run.`),
 		Example: strings.Trim(`
   so8t gc --keep 10 --dry-run          what would go if the ten newest runs were kept
   so8t gc --keep 3 --older-than 30d
@@ -76,6 +77,9 @@ func (a *app) collect(ctx context.Context, policy state.GCPolicy, asJSON bool) e
 			t.Row(console.Bytes(g.Bytes), g.Path, g.Why)
 		}
 		t.Write(a.Out, a.style(a.Out))
+	}
+	for _, left := range view.Failed {
+		fmt.Fprintf(a.Err, "not removed, and tried again next time: %s\n", left)
 	}
 	a.printCollected(view, policy)
 	return nil

@@ -106,7 +106,7 @@ func (a *app) open(s engineSettings) (*engine.Engine, error) {
 	e, err := engine.New(engine.Options{
 		ProjectDir: project, StateDir: dir, Builtins: builtins,
 		SelfPath: a.Self, BuiltinArgs: []string{hiddenStage}, Command: a.commandLine,
-		Jobs: jobs, KeepGoing: s.keepGoing, Verify: s.verify, Listener: a.logging(s.listener), GPUs: a.GPUs,
+		Jobs: jobs, KeepGoing: s.keepGoing, Verify: s.verify, Listener: a.logging(s.listener), GPUs: a.GPUs, Releasers: a.Releasers,
 	})
 	var unusable *fs.PathError
 	if errors.As(err, &unusable) {

@@ -312,3 +312,37 @@ func TestCheckName(t *testing.T) {
 		}
 	}
 }
+
+// The same on the fake, and with a server that is down; what a killed attempt left under its trial name
+// goes too.
+func TestRelease(t *testing.T) {
+	path := gguf(t)
+	f := &fake{before: on("POST /api/chat", drop)}
+	host := serve(t, f, path)
+	out, _, err := run(t, map[string]any{"gguf": path, "host": host, "cross_check": false})
+	if plugins.CodeOf(err) != plugins.Unavailable || len(f.names()) != 1 {
+		t.Fatalf("%v, models %q", err, f.names())
+	}
+	var x plugins.External
+	if err := jsonfile.Read(filepath.Join(out, plugins.ExternalPath), &x); err != nil || x.Place != host || x.Name != "so8t" {
+		t.Fatalf("%+v, %v", x, err)
+	}
+	for n, c := range []struct {
+		project string
+		dry     bool
+		says    bool
+		left    int
+	}{{"/another/project", false, false, 1}, {project, true, true, 1}, {project, false, true, 0}, {project, false, false, 0}} {
+		if said, err := Release(t.Context(), c.project, x, c.dry); err != nil || (said != "") != c.says || len(f.names()) != c.left {
+			t.Errorf("%d: %q, %v, models %q", n, said, err, f.names())
+		}
+	}
+	x.Place = "http://127.0.0.1:1"
+	if _, err := Release(t.Context(), project, x, false); plugins.CodeOf(err) != plugins.Unavailable {
+		t.Errorf("server down: %v", err)
+	}
+	x.Place = filepath.Join(t.TempDir(), "gone")
+	if said, err := Release(t.Context(), project, x, false); err != nil || said != "" {
+		t.Errorf("the folder of models is gone: %q, %v", said, err)
+	}
+}

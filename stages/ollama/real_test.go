@@ -14,6 +14,7 @@ import (
 
 	"github.com/so8t/so8t/plugins"
 	"github.com/so8t/so8t/stages/internal/chat"
+	"github.com/so8t/so8t/stages/internal/jsonfile"
 )
 
 // realProgram is Ollama itself.
@@ -44,9 +45,9 @@ func realServer(t *testing.T) (cl *client, models string) {
 // afterwards.
 func TestReal_ServesEachKind(t *testing.T) {
 	realProgram(t)
-	for _, typ := range []string{"F16", "Q8_0", "Q4_K_M"} {
+	for typ, repeats := range map[string]int{"F16": 2, "Q4_K_M": 1} {
 		t.Run(typ, func(t *testing.T) {
-			out, result, err := run(t, map[string]any{"gguf": ggufOf(t, typ), "scale": "tiny"})
+			out, result, err := run(t, map[string]any{"gguf": ggufOf(t, typ), "scale": "tiny", "repeats": repeats})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -275,4 +276,49 @@ func connectTo(t *testing.T, host string, exited chan error) (*client, error) {
 	t.Helper()
 	cl := &client{base: "http://" + host, http: &http.Client{}, patience: 10 * time.Minute}
 	return cl, awaitReady(t.Context(), cl, exited, &tail{})
+}
+
+// What gc asks for: the model goes, but not one that the user has made of it, or somebody else's.
+func TestReal_Release(t *testing.T) {
+	cl, models := realServer(t)
+	path := gguf(t)
+	with := map[string]any{"gguf": path, "host": cl.base, "scale": "tiny", "cross_check": false, "repeats": 1}
+	out, _, err := run(t, with)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var x plugins.External
+	if err := jsonfile.Read(filepath.Join(out, plugins.ExternalPath), &x); err != nil {
+		t.Fatal(err)
+	}
+	if err := cl.order(t.Context(), "POST", "/api/copy", map[string]string{"source": "so8t", "destination": "mine"}); err != nil {
+		t.Fatal(err)
+	}
+	there := func(name string) bool {
+		m, err := cl.look(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m != nil
+	}
+	other := x
+	other.Digest = strings.Repeat("0", 64)
+	for _, c := range []struct {
+		project string
+		x       plugins.External
+		dry     bool
+		says    bool
+		stays   bool
+	}{
+		{"/another/project", x, false, false, true}, {project, other, false, false, true}, {project, x, true, true, true},
+		{project, x, false, true, false}, {project, x, false, false, false},
+	} {
+		said, err := Release(t.Context(), c.project, c.x, c.dry)
+		if err != nil || (said != "") != c.says || there("so8t") != c.stays || !there("mine") {
+			t.Errorf("%+v: %q, %v", c, said, err)
+		}
+	}
+	if kept := listing(t, filepath.Join(models, "blobs")); !slices.ContainsFunc(kept, func(f string) bool { return strings.HasSuffix(f, x.Digest) }) {
+		t.Errorf("the user's copy has lost its file: %q", kept)
+	}
 }

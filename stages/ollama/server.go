@@ -43,6 +43,11 @@ func connect(ctx context.Context, c Config, scratch string) (cl *client, stop fu
 	if err != nil {
 		return nil, nil, plugins.Errorf(plugins.Unavailable, "%w", errNoServer)
 	}
+	return startSomewhere(ctx, program, c, scratch)
+}
+
+// startSomewhere starts a server on a port that is free.
+func startSomewhere(ctx context.Context, program string, c Config, scratch string) (cl *client, stop func(), err error) {
 	for range startTries {
 		if cl, stop, err = start(ctx, program, c, scratch); err == nil || !strings.Contains(err.Error(), "address already in use") {
 			break

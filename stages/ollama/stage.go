@@ -27,6 +27,7 @@ func (Stage) Describe() plugins.Description {
 		Outputs: []plugins.Output{
 			{Name: "report", Path: "ollama_report.json", MediaType: "application/json"},
 			{Name: "modelfile", Path: "Modelfile", MediaType: "text/plain", Help: "with which `ollama create` makes the same model by hand"},
+			{Name: "external", Path: plugins.ExternalPath, MediaType: "application/json", Optional: true, Volatile: true, Help: "the model on the server, for gc to remove"},
 			{Name: "transcript", Path: "transcript.jsonl", MediaType: "application/jsonl", Volatile: true, Help: "every request and answer, with durations"},
 		},
 		Metrics: []plugins.MetricSpec{
@@ -159,6 +160,9 @@ func (s *session) run(ctx context.Context) error {
 	}
 	o := newOffer(s.c, owner(s.a.ProjectDir), s.report.Digest, s.report.NumCtx)
 	if err := o.writeRecipe(s.a.OutputDir, s.c.Name); err != nil {
+		return err
+	}
+	if err := s.declare(o); err != nil {
 		return err
 	}
 	transcript, err := openTranscript(filepath.Join(s.a.OutputDir, "transcript.jsonl"))
