@@ -350,9 +350,10 @@ func TestRun_InterruptedWhilePlanning(t *testing.T) {
 	p.noProcessLeft()
 }
 
-// TestRun_EngineKilled_ServerOfAStageGoesToo: the ollama stage has started a server of its own when
-// the engine is killed. The server here is a script that never answers.
-func TestRun_EngineKilled_ServerOfAStageGoesToo(t *testing.T) {
+// serving is a project whose ollama stage starts a server of its own: a script that never answers,
+// with a runner beside it, as the real one has. It returns the run, once the server is there.
+func serving(t *testing.T) (project, *background) {
+	t.Helper()
 	p := newProject(t, `
 version: 1
 name: served
@@ -365,7 +366,7 @@ stages:
 	if err := os.Mkdir(bin, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	script := fmt.Sprintf("#!/bin/sh\n[ \"$1\" = serve ] || { echo ollama version is 0.9.0; exit 0; }\ncd '%s'\ntouch '%s'\nexec sleep 600\n", p.dir, here)
+	script := fmt.Sprintf("#!/bin/sh\n[ \"$1\" = serve ] || { echo ollama version is 0.17.4; exit 0; }\ncd '%s'\nsleep 601 &\necho $PPID > stage\ntouch '%s'\nexec sleep 600\n", p.dir, here)
 	if err := os.WriteFile(filepath.Join(bin, "ollama"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -374,13 +375,39 @@ stages:
 	if !eventually(func() bool { _, err := os.Stat(here); return err == nil }) {
 		t.Fatal("the server was not started")
 	}
-	if len(p.processes()) < 3 {
-		t.Errorf("the engine, the stage and the server make %v", p.processes())
+	if len(p.processes()) < 4 {
+		t.Errorf("the engine, the stage, the server and its runner make %v", p.processes())
 	}
+	return p, b
+}
+
+// TestRun_EngineKilled_ServerOfAStageGoesToo: nothing of the server is left when the engine is killed.
+func TestRun_EngineKilled_ServerOfAStageGoesToo(t *testing.T) {
+	p, b := serving(t)
 	b.signal(syscall.SIGKILL)
 	b.wait()
 	p.noProcessLeft()
 	if s := p.status(); s.State != "interrupted" {
 		t.Errorf("status says %s", s.State)
 	}
+}
+
+// TestRun_StageKilled_ItsServerGoesToo: nor when only the stage is.
+func TestRun_StageKilled_ItsServerGoesToo(t *testing.T) {
+	p, b := serving(t)
+	text, err := os.ReadFile(filepath.Join(p.dir, "stage"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err == nil {
+		err = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	if err != nil {
+		t.Fatalf("killing the stage: %v", err)
+	}
+	if code := b.wait(); code != 1 {
+		t.Errorf("exit %d: %s", code, &b.errs)
+	}
+	p.noProcessLeft()
 }
