@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"sync"
+	"testing"
 )
 
 // EnvReal, when set, makes tests use the machine's card instead of the fake one.
@@ -34,6 +36,31 @@ func Build(ctx context.Context, dir, sources string) (string, error) {
 		return "", fmt.Errorf("compiling the kernels for the host: %w\n%s", err, out)
 	}
 	return path, nil
+}
+
+var fake struct {
+	once sync.Once
+	err  error
+}
+
+// Use lets cuda.Open open the fake card in this process from now on, the machine's own with EnvReal. The error is ErrNone where there is
+// none. The environment variables are those of package cuda.
+func Use(t testing.TB, sources, envDriver, envBLAS string) error {
+	t.Helper()
+	if os.Getenv(EnvReal) != "" {
+		return nil
+	}
+	fake.once.Do(func() {
+		var path string
+		// The first test's folder will do: the library is loaded once, by that test.
+		if path, fake.err = Build(t.Context(), t.TempDir(), sources); fake.err == nil {
+			fake.err = errors.Join(os.Setenv(envDriver, path), os.Setenv(envBLAS, path))
+		}
+	})
+	if fake.err != nil && !errors.Is(fake.err, ErrNone) {
+		t.Fatal(fake.err)
+	}
+	return fake.err
 }
 
 func findCompiler() (string, error) {

@@ -85,8 +85,8 @@ func TestGateFixtures(t *testing.T) {
 			continue
 		}
 		cases++
-		for limit, be := range backends(t) {
-			if limit == limit32 && (strings.HasSuffix(prefix, ".100") || strings.HasSuffix(prefix, "mixed")) {
+		for limit, be := range everywhere(t) {
+			if limit != limit64 && (strings.HasSuffix(prefix, ".100") || strings.HasSuffix(prefix, "mixed")) {
 				limit = 2e-4 // theta itself is rounded to float32, and the map is steep there
 			}
 			th := doubles(t, set, name)
@@ -133,8 +133,8 @@ func TestPETFixtures(t *testing.T) {
 			t.Fatal(err)
 		}
 		pack := segmentsOf(ids, info.Shape[1])
-		for limit, be := range backends(t) {
-			if limit == limit32 && strings.HasSuffix(prefix, "ramp") {
+		for limit, be := range everywhere(t) {
+			if limit != limit64 && strings.HasSuffix(prefix, "ramp") {
 				continue // the second difference of a ramp is rounding only
 			}
 			sc := be.NewScope()
@@ -184,7 +184,7 @@ func TestInt8Fixtures(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Rows of enormous numbers hide the others from a relative limit: take the fixture's rows one at a time.
-	for limit, be := range backends(t) {
+	for limit, be := range everywhere(t) {
 		w := be.NewWeight(backend.WeightData{Kind: backend.Int8, Rows: 24, Cols: 100, Int8: codes, Scales: scales})
 		x, dy := put(be, doubles(t, set, "int8.x")), put(be, doubles(t, set, "int8.dy"))
 		want := doubles(t, set, "int8.y_f64")

@@ -1,10 +1,6 @@
 package cuda_test
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"os"
 	"testing"
 
 	driver "github.com/so8t/so8t/cuda"
@@ -15,42 +11,13 @@ import (
 	"github.com/so8t/so8t/stages/internal/backend/cuda"
 )
 
-// noCard says why there is no card to test with.
-var noCard error
-
-// TestMain makes the fake card once: a process loads the driver once. With SO8T_TEST_CARD set the tests run on the machine's own card.
-func TestMain(m *testing.M) {
-	if os.Getenv(cudatest.EnvReal) != "" {
-		os.Exit(m.Run())
-	}
-	dir, err := os.MkdirTemp("", "fakecard")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	path, err := cudatest.Build(context.Background(), dir, "../../../../cuda/testdata")
-	if err != nil && !errors.Is(err, cudatest.ErrNone) {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	noCard = err
-	os.Setenv(driver.EnvDriver, path)
-	os.Setenv(driver.EnvBLAS, path)
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
-}
-
 func open(o cuda.Options) func(testing.TB) backend.Backend {
 	return func(t testing.TB) backend.Backend {
 		t.Helper()
-		if noCard != nil {
-			t.Skip(noCard)
-		}
-		be, err := cuda.Open(o)
-		if errors.Is(err, driver.ErrUnavailable) && os.Getenv(driver.EnvDriver) == "" {
+		if err := cudatest.Use(t, "../../../../cuda/testdata", driver.EnvDriver, driver.EnvBLAS); err != nil {
 			t.Skip(err)
 		}
+		be, err := cuda.Open(o)
 		if err != nil {
 			t.Fatal(err)
 		}
