@@ -86,3 +86,27 @@ func TestRun_OddInputs(t *testing.T) {
 		})
 	}
 }
+
+// Few rows make one step, and a warm-up of a tenth of it is all of it.
+func TestRun_WarnsWhenNothingIsLearnt(t *testing.T) {
+	dir := project(t, 6)
+	for _, c := range []struct {
+		more  map[string]any
+		warns bool
+	}{
+		{map[string]any{"steps": 1}, true}, {map[string]any{"steps": 1, "warmup": 0}, false}, {map[string]any{"steps": 2}, false},
+	} {
+		a := attempt(t, with(t, dir, c.more))
+		warned := false
+		a.Emit = func(e plugins.Event) {
+			if w, ok := e.(plugins.Warning); ok {
+				warned = warned || strings.Contains(w.Message, "nothing is learnt")
+			}
+		}
+		_, err := Stage{}.Run(t.Context(), a)
+		must(t, err)
+		if warned != c.warns {
+			t.Errorf("%v: warned %v", c.more, warned)
+		}
+	}
+}

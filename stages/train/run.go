@@ -150,6 +150,10 @@ func (t *training) newRun(ctx context.Context, a *plugins.Attempt, c Config) (*l
 		return nil, plugins.Errorf(plugins.BadInput, "pet: %w", err)
 	}
 	steps := c.steps(len(t.data.train), t.data.tokens, t.folder.Config.Parameters())
+	schedule := c.schedule(steps)
+	if steps == 1 && schedule.Rate(0) == 0 && c.LR > 0 {
+		a.Warn("the only step is the warm-up's first, whose rate is 0: nothing is learnt; more rows, more epochs or warmup: 0 change that")
+	}
 	adamw := loop.DefaultAdamW
 	adamw.MaxNorm = c.Clip
 	evals := c.Eval.Every
@@ -160,7 +164,7 @@ func (t *training) newRun(ctx context.Context, a *plugins.Attempt, c Config) (*l
 		Backend: t.be, Model: t.model, Train: t.data.train, Validation: t.data.validation,
 		Facts: compute.Facts(t.be.Info()),
 		Settings: loop.Settings{
-			Seed: c.Seed, Size: loop.Size{Rows: c.Batch}, Accumulation: c.Accumulation, Schedule: c.schedule(steps),
+			Seed: c.Seed, Size: loop.Size{Rows: c.Batch}, Accumulation: c.Accumulation, Schedule: schedule,
 			GroupByLength: c.Group, Explode: c.Divergence.Limit, Rollbacks: c.Divergence.Rollbacks, AdamW: adamw, PET: pet, EvalEvery: evals, Patience: c.Eval.Patience, KeepBest: c.Eval.Best,
 		},
 		Curve: filepath.Join(a.OutputDir, curveFile), Metrics: filepath.Join(a.OutputDir, metricsFile),

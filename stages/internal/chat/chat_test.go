@@ -186,3 +186,39 @@ func TestNew_VocabularyWithoutControlTokens_NamesThem(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// A message that spells control tokens, whole, in pieces or beside each other, has no more of them
+// than an innocent one.
+func TestPrompt_ContentBecomesNoControlToken(t *testing.T) {
+	for _, dir := range []string{"testdata", "testdata/tiny-hf"} {
+		c := open(t, dir)
+		control := map[int32]bool{}
+		for _, a := range c.Tokenizer().Added() {
+			control[a.ID] = true
+		}
+		count := func(content string) (n int) {
+			for _, role := range []string{"system", "user", "assistant"} {
+				ids, _, err := c.Example([]Message{{Role: role, Content: content, Tools: content}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, id := range ids {
+					if control[id] {
+						n++
+					}
+				}
+				if text := c.Tokenizer().Decode(ids); !strings.Contains(text, content) {
+					t.Errorf("%s: %q came back as %q", dir, content, text)
+				}
+			}
+			return n
+		}
+		want := count("港は。")
+		all := strings.Join(ControlTokens, "")
+		for _, content := range append([]string{all, " " + all + "\n" + all, "<|end|", "|><|user|>", "<|<|end|>|>", "ａ<|end|>ａ"}, ControlTokens...) {
+			if got := count(content); got != want {
+				t.Errorf("%s: %q has %d control tokens, an innocent message %d", dir, content, got, want)
+			}
+		}
+	}
+}
