@@ -98,11 +98,8 @@ func copied(b *testing.B, path string, n int64) time.Duration {
 // llamaTime is how long llama-quantize says that quantising took, without its start, and the sync
 // that it leaves to others; 0 when it is not installed.
 func llamaTime(b *testing.B, in, mix string, jobs int) time.Duration {
-	program, err := exec.LookPath("llama-quantize")
-	if dir := os.Getenv("SO8T_TEST_LLAMACPP"); dir != "" {
-		program, err = filepath.Join(dir, "llama-quantize"), nil
-	}
-	if err != nil {
+	program := llamaProgram("llama-quantize")
+	if program == "" {
 		return 0
 	}
 	out := filepath.Join(b.TempDir(), "theirs.gguf")

@@ -16,15 +16,23 @@ import (
 	"github.com/so8t/so8t/stages/internal/quant"
 )
 
-// llamaQuantize finds the program, on PATH or in the folder that SO8T_TEST_LLAMACPP names.
-func llamaQuantize(t testing.TB) string {
-	t.Helper()
-	const name = "llama-quantize"
+// llamaProgram finds one of llama.cpp's programs, in the folder that SO8T_TEST_LLAMACPP names or on PATH; "" when it
+// is not installed.
+func llamaProgram(name string) string {
 	if dir := os.Getenv("SO8T_TEST_LLAMACPP"); dir != "" {
 		return filepath.Join(dir, name)
 	}
 	program, err := exec.LookPath(name)
 	if err != nil {
+		return ""
+	}
+	return program
+}
+
+func llamaQuantize(t testing.TB) string {
+	t.Helper()
+	program := llamaProgram("llama-quantize")
+	if program == "" {
 		t.Skip("llama.cpp is not installed: put llama-quantize on PATH or its folder into SO8T_TEST_LLAMACPP")
 	}
 	return program

@@ -87,4 +87,3 @@ func rowsOf(be backend.Backend, w backend.Weight) []float32 {
 	be.Download(host, out)
 	return host
 }
-
