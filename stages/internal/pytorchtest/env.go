@@ -14,7 +14,7 @@ import (
 )
 
 // packages are what the environment holds, pinned: another version is another contestant.
-var packages = []string{"torch==2.4.1", "transformers==4.46.3", "peft==0.13.2", "numpy<2"}
+var packages = []string{"torch==2.4.1", "transformers==4.46.3", "peft==0.13.2", "tiktoken==0.14.0", "numpy<2"}
 
 // Python is an interpreter that has PyTorch, transformers and PEFT: the one that SO8T_BENCH_PYTHON names, or that of a virtual environment
 // in the user's cache folder, which is made when it is not there. The benchmark is skipped, with the reason, when neither can be had.

@@ -17,6 +17,9 @@ type Peer struct {
 	out *bufio.Scanner
 }
 
+// longestAnswer bounds a line, bytes: the logits of one token and more.
+const longestAnswer = 1 << 24
+
 // Start runs a script until the end of the test and reads its first line into ready.
 func Start(tb testing.TB, python, script string, ready any, args ...string) *Peer {
 	tb.Helper()
@@ -36,6 +39,7 @@ func Start(tb testing.TB, python, script string, ready any, args ...string) *Pee
 		tb.Fatal(err)
 	}
 	p := &Peer{in: in, out: bufio.NewScanner(out)}
+	p.out.Buffer(nil, longestAnswer)
 	tb.Cleanup(func() {
 		_ = in.Close() // the script ends with its input
 		_ = c.Wait()

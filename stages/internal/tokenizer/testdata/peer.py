@@ -1,7 +1,7 @@
-"""Encodes documents with tiktoken or tokenizers: peers.py TOKENIZER.json TEXTS.json.
+"""Encodes documents with tiktoken or tokenizers: peer.py TOKENIZER.json TEXTS.json.
 
-Each line of the input names one of them; the answer is the time in seconds and the SHA-256 of
-the ids as decimal lines."""
+Each line of the input names one of them; the answer, in JSON, is the time in seconds and the SHA-256 of
+the ids as decimal lines. The first line says the versions."""
 import hashlib
 import json
 import sys
@@ -41,6 +41,7 @@ def tokenizers_ids():
 
 
 seen = {}
+print(json.dumps({"versions": f"tiktoken {tiktoken.__version__}, tokenizers {tokenizers.__version__}"}), flush=True)
 for line in sys.stdin:
     name = line.strip()
     encode = {"tiktoken": tiktoken_ids, "tokenizers": tokenizers_ids}[name]
@@ -49,4 +50,4 @@ for line in sys.stdin:
     seconds = time.perf_counter() - start
     if name not in seen:
         seen[name] = digest(i for ids in out for i in (ids if name == "tiktoken" else ids.ids))
-    print(seconds, seen[name], flush=True)
+    print(json.dumps({"seconds": seconds, "digest": seen[name]}), flush=True)

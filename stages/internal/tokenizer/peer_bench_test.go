@@ -1,26 +1,27 @@
 package tokenizer
 
 import (
-	"bufio"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/so8t/so8t/stages/internal/pytorchtest"
 )
 
 // BenchmarkPeers encodes the same Japanese text with the same vocabulary on one thread: this package, tiktoken
-// and Hugging Face's tokenizers, in turns, and prints the best rate of each. The ids must be equal. Python with both
-// is that of SO8T_BENCH_PYTHON. SO8T_BENCH_TOKENIZER and SO8T_BENCH_TEXT name a tokenizer.json and a
-// text to use instead of the made ones.
+// and Hugging Face's tokenizers, in turns, and prints the best rate of each. The ids must be equal. SO8T_BENCH_TOKENIZER and
+// SO8T_BENCH_TEXT name a tokenizer.json and a text to use instead of the made ones.
+//
+//	go test -run - -bench Peers -benchtime 1x -v ./stages/internal/tokenizer
 func BenchmarkPeers(b *testing.B) {
-	python := benchPython(b)
+	python := pytorchtest.Python(b)
 	text := madeText(20_000_000)
 	documents := cut(text[:strings.LastIndexByte(text[:4_000_000], '\n')+1], 4096)
 	if path := os.Getenv("SO8T_BENCH_TEXT"); path != "" {
@@ -35,7 +36,9 @@ func BenchmarkPeers(b *testing.B) {
 		raw  func() ([]byte, error)
 	}
 	vocabularies := []vocabulary{
-		{"8k tokens", func() ([]byte, error) { return Train(strings.ToValidUTF8(text[:2_000_000], ""), TrainConfig{Size: 8000, MaxBytes: 24}) }},
+		{"8k tokens", func() ([]byte, error) {
+			return Train(strings.ToValidUTF8(text[:2_000_000], ""), TrainConfig{Size: 8000, MaxBytes: 24})
+		}},
 		{"200k tokens", func() ([]byte, error) { return Train(text, TrainConfig{Size: 200_000, MaxBytes: 36}) }},
 	}
 	if path := os.Getenv("SO8T_BENCH_TOKENIZER"); path != "" {
@@ -69,10 +72,11 @@ func besidePeers(b *testing.B, python string, tok *Tokenizer, raw []byte, docume
 	if err != nil {
 		b.Fatal(err)
 	}
-	p := startPeers(b, python, file, texts)
+	var ready struct{ Versions string }
+	p := pytorchtest.Start(b, python, "testdata/peer.py", &ready, file, texts)
 	best := map[string]float64{"so8t": math.Inf(1)}
 	digests := map[string]string{}
-	total, rounds := 0, 3
+	total, rounds := 0, 7
 	var ids []int32
 	for range rounds {
 		digest := sha256.New()
@@ -88,18 +92,24 @@ func besidePeers(b *testing.B, python string, tok *Tokenizer, raw []byte, docume
 		}
 		digests["so8t"] = fmt.Sprintf("%x", digest.Sum(nil))
 		for _, peer := range []string{"tiktoken", "tokenizers"} {
-			seconds, sum := p.round(b, peer)
-			if old, ok := best[peer]; !ok || seconds < old {
-				best[peer] = seconds
+			var answer struct {
+				Seconds float64
+				Digest  string
 			}
-			digests[peer] = sum
+			if err := p.Ask(peer, &answer); err != nil {
+				b.Fatal(err)
+			}
+			if old, ok := best[peer]; !ok || answer.Seconds < old {
+				best[peer] = answer.Seconds
+			}
+			digests[peer] = answer.Digest
 		}
 	}
 	for _, d := range documents {
 		total += len(d)
 	}
 	rate := func(name string) float64 { return float64(total) / 1e6 / best[name] }
-	b.Logf("%d tokens, %.1f MB in %d documents, one thread: so8t %.1f MB/s · tiktoken %.1f (%.2f ×) · tokenizers %.1f (%.2f ×)", tok.Size(), float64(total)/1e6,
+	b.Logf("%s; %d tokens, %.1f MB in %d documents, one thread: so8t %.1f MB/s · tiktoken %.1f (%.2f ×) · tokenizers %.1f (%.2f ×)", ready.Versions, tok.Size(), float64(total)/1e6,
 		len(documents), rate("so8t"), rate("tiktoken"), rate("so8t")/rate("tiktoken"), rate("tokenizers"), rate("so8t")/rate("tokenizers"))
 	b.ReportMetric(rate("so8t"), "MB/s")
 	b.ReportMetric(rate("so8t")/rate("tiktoken"), "x-tiktoken")
@@ -109,65 +119,6 @@ func besidePeers(b *testing.B, python string, tok *Tokenizer, raw []byte, docume
 			b.Errorf("the ids of %s are not ours", name)
 		}
 	}
-}
-
-// peers is a Python process that encodes the documents when it is asked to.
-type peers struct {
-	in  *bufio.Writer
-	out *bufio.Scanner
-}
-
-func startPeers(b *testing.B, python, file, texts string) *peers {
-	b.Helper()
-	cmd := exec.Command(python, "testdata/bench/peers.py", file, texts)
-	cmd.Env = append(os.Environ(), "RAYON_NUM_THREADS=1", "TOKENIZERS_PARALLELISM=false")
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		_ = in.Close()
-		if err := cmd.Wait(); err != nil {
-			b.Error(err)
-		}
-	})
-	return &peers{bufio.NewWriter(in), bufio.NewScanner(out)}
-}
-
-// round lets one library encode everything, and returns the time and the digest of the ids.
-func (p *peers) round(b *testing.B, peer string) (seconds float64, digest string) {
-	b.Helper()
-	fmt.Fprintln(p.in, peer)
-	if err := p.in.Flush(); err != nil {
-		b.Fatal(err)
-	}
-	if !p.out.Scan() {
-		b.Fatalf("%s gave no answer", peer)
-	}
-	if _, err := fmt.Sscan(p.out.Text(), &seconds, &digest); err != nil {
-		b.Fatalf("%s: %q: %v", peer, p.out.Text(), err)
-	}
-	return seconds, digest
-}
-
-func benchPython(b *testing.B) string {
-	b.Helper()
-	python := os.Getenv("SO8T_BENCH_PYTHON")
-	if python == "" {
-		b.Skip("SO8T_BENCH_PYTHON names no Python with tiktoken and tokenizers")
-	}
-	if out, err := exec.Command(python, "-c", "import tiktoken, tokenizers").CombinedOutput(); err != nil {
-		b.Skipf("%s has no tiktoken and tokenizers: %s", python, out)
-	}
-	return python
 }
 
 // cut makes documents of about n bytes that end with lines.
