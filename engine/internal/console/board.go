@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/rivo/uniseg"
+
 	"github.com/so8t/so8t/engine"
 )
 
@@ -14,6 +16,8 @@ type Board struct {
 	Started time.Time
 	rows    []*row
 	index   map[string]*row
+	name    int // width of the longest name
+	seen    overview
 }
 
 type row struct {
@@ -42,6 +46,10 @@ const waiting = "waiting"
 
 // Apply takes one event in.
 func (b *Board) Apply(e engine.Event) {
+	switch e.Kind {
+	case engine.RunStarted, engine.RunEnded, engine.StageStarted, engine.StageEnded:
+		b.seen = overview{} // what is shown of it changes
+	}
 	if e.Kind == engine.RunStarted {
 		b.start(e)
 		return
@@ -84,13 +92,21 @@ func (b *Board) Apply(e engine.Event) {
 
 func (b *Board) start(e engine.Event) {
 	b.Run, b.Started = e.Run, e.Time
-	b.index = make(map[string]*row, len(e.Stages))
-	b.rows = nil
+	b.clear(len(e.Stages))
 	for _, name := range e.Stages {
-		r := &row{name: name, outcome: "pending"}
-		b.rows = append(b.rows, r)
-		b.index[name] = r
+		b.add(&row{name: name, outcome: "pending"})
 	}
+}
+
+func (b *Board) clear(size int) {
+	b.index = make(map[string]*row, size)
+	b.rows, b.name = nil, 0
+}
+
+func (b *Board) add(r *row) {
+	b.rows = append(b.rows, r)
+	b.index[r.name] = r
+	b.name = max(b.name, uniseg.StringWidth(r.name))
 }
 
 // savedText says where an interrupted attempt would be gone on from.
@@ -132,15 +148,4 @@ func (r *row) eta() time.Duration {
 		return -1
 	}
 	return time.Duration(float64(r.total-r.done) / rate * float64(time.Second))
-}
-
-// Counts returns how many instances have each outcome.
-func (b *Board) Counts() map[string]int { return countRows(b.rows) }
-
-func countRows(rows []*row) map[string]int {
-	counts := map[string]int{}
-	for _, r := range rows {
-		counts[r.outcome]++
-	}
-	return counts
 }

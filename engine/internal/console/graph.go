@@ -28,11 +28,11 @@ type GraphNode struct {
 func DOT(w io.Writer, g Graph) {
 	fmt.Fprintf(w, "digraph %q {\n  rankdir=LR;\n  node [shape=box, style=\"rounded,filled\", fillcolor=white, fontname=sans];\n", g.Name)
 	for _, n := range g.Nodes {
-		label := n.ID
+		label := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(n.ID)
 		if n.Outcome != "" {
 			label += "\\n" + n.Outcome
 		}
-		fmt.Fprintf(w, "  %q [label=\"%s\"%s];\n", n.ID, strings.ReplaceAll(label, `"`, `\"`), dotFill(n.Outcome))
+		fmt.Fprintf(w, "  %q [label=\"%s\"%s];\n", n.ID, label, dotFill(n.Outcome))
 	}
 	for _, n := range g.Nodes {
 		for _, need := range n.Needs {

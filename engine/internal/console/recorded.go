@@ -21,14 +21,14 @@ func (b *Board) load(v *engine.StatusView, now time.Time) {
 		b.State = ""
 	}
 	known := b.index
-	b.rows, b.index = nil, make(map[string]*row, len(v.Stages))
+	b.seen = overview{}
+	b.clear(len(v.Stages))
 	for _, s := range v.Stages {
 		r := known[s.Instance]
 		if r == nil {
 			r = &row{name: s.Instance}
 		}
-		b.rows = append(b.rows, r)
-		b.index[s.Instance] = r
+		b.add(r)
 		r.load(s, now)
 	}
 }

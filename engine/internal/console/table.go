@@ -2,7 +2,6 @@ package console
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -24,29 +23,25 @@ const (
 // lines, those that matter now are shown and the others summed up.
 func (b *Board) Table(style Style, columns, lines int, now time.Time) []string {
 	columns = max(columns, 40)
-	name := 5
-	for _, r := range b.rows {
-		name = min(max(name, uniseg.StringWidth(r.name)), nameMax, columns/3)
-	}
-	out := []string{b.heading(style, columns, now)}
-	shown, hidden := b.visible(max(lines-2, 3))
-	for _, r := range shown {
+	name := min(max(5, b.name), nameMax, columns/3)
+	seen := b.overview(max(lines-2, 3))
+	out := []string{b.heading(style, columns, now, seen.counts)}
+	for _, r := range seen.shown {
 		out = append(out, r.line(style, columns, name, now))
 	}
-	if len(hidden) > 0 {
-		text := fmt.Sprintf("  … and %d more: %s", len(hidden), CountsText(countRows(hidden)))
+	if hidden := len(b.rows) - len(seen.shown); hidden > 0 {
+		text := fmt.Sprintf("  … and %d more: %s", hidden, CountsText(seen.hidden))
 		out = append(out, style.paint(grey, cut(text, columns)))
 	}
 	return out
 }
 
 // heading says which run it is, how long it has taken, and how much of it is done.
-func (b *Board) heading(style Style, columns int, now time.Time) string {
+func (b *Board) heading(style Style, columns int, now time.Time, counts map[string]int) string {
 	state := b.State
 	if state == "" {
 		state = Duration(now.Sub(b.Started))
 	}
-	counts := b.Counts()
 	done := counts["succeeded"] + counts["cached"] + counts["skipped"]
 	text := fmt.Sprintf("run %s  %s  %d/%d stages", b.Run, state, done, len(b.rows))
 	for _, outcome := range []string{"failed", "blocked", "interrupted", "cancelled"} {
@@ -60,48 +55,6 @@ func (b *Board) heading(style Style, columns int, now time.Time) string {
 		return style.paint(bold, text) + "  " + bar(float64(done)/float64(len(b.rows)), barRoom-2)
 	}
 	return style.paint(bold, text)
-}
-
-// someRows is how many of those that wait, and of those that have just ended, are shown of a run
-// that is larger than the screen.
-const someRows = 5
-
-// visible picks the rows to show, in order: all when they fit, else what runs, what failed, what
-// ended last and what comes next. Of a run that is over the screen is filled.
-func (b *Board) visible(limit int) (shown, hidden []*row) {
-	if len(b.rows) <= limit {
-		return b.rows, nil
-	}
-	want := map[*row]bool{}
-	pick := func(rows []*row, most int, match func(*row) bool) {
-		for _, r := range rows {
-			if most > 0 && len(want) < limit && !want[r] && match(r) {
-				want[r] = true
-				most--
-			}
-		}
-	}
-	is := func(outcomes ...string) func(*row) bool {
-		return func(r *row) bool { return slices.Contains(outcomes, r.outcome) }
-	}
-	any := func(*row) bool { return true }
-	pick(b.rows, limit, is("running", waiting))
-	pick(b.rows, limit, is("failed", "interrupted"))
-	latest := slices.Clone(b.rows)
-	slices.SortStableFunc(latest, func(x, y *row) int { return y.ended.Compare(x.ended) })
-	pick(latest, someRows, func(r *row) bool { return !r.ended.IsZero() })
-	pick(b.rows, someRows, is("pending"))
-	if b.State != "" {
-		pick(latest, limit, any)
-	}
-	for _, r := range b.rows {
-		if want[r] {
-			shown = append(shown, r)
-		} else {
-			hidden = append(hidden, r)
-		}
-	}
-	return shown, hidden
 }
 
 func (r *row) line(style Style, columns, name int, now time.Time) string {
