@@ -6,8 +6,8 @@
 // nothing is looked at beyond the files themselves; what a plugin accepts comes from
 // [Options.Describe].
 //
-// No file takes more than 100 MiB or, on an idle machine, a second: what is too large is refused as
-// too-large. The bounds leave room for 10,000 stages: 1 MiB and 180,000 values or lines in a file (20,000
+// No workflow takes more than 100 MiB or, on an idle machine, a second: what is too large is refused as
+// too-large. The bounds leave room for 10,000 stages: 1 MiB and 180,000 values or lines in all its files (20,000
 // entries in a mapping, 30,000 values in one entry below a top-level key), 20,000 instances with 200,000
 // values in all and 500,000 dependencies, 8 MiB of texts with references, 10,000 expressions. Of more
 // than 3000 problems the first 3000 are listed.

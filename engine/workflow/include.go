@@ -22,6 +22,8 @@ type reader struct {
 	files []*sourceFile
 	stack []string        // files that are being read
 	known map[string]bool // by path without symbolic links
+	// bytes and values of all files so far: they share what one may have.
+	bytes, values int
 	// partial: something that should be there could not be read, so a name that is not known
 	// may stand in it.
 	partial bool
@@ -29,7 +31,15 @@ type reader struct {
 
 func (r *reader) read(name string, text []byte) {
 	main := len(r.files) == 0
-	src := scan(name, text, r.d.report)
+	var src *source
+	if r.bytes += len(text); main || r.shared(r.bytes, maxBytes, "bytes", name) {
+		src = scan(name, text, r.d.report)
+	}
+	if src != nil {
+		if r.values += src.values; !r.shared(r.values, maxValues, "values", name) {
+			src = nil
+		}
+	}
 	if src == nil {
 		r.partial = true
 		return
@@ -58,6 +68,14 @@ func (r *reader) read(name string, text []byte) {
 		r.includes(name, e.value)
 		r.stack = r.stack[:len(r.stack)-1]
 	}
+}
+
+// shared reports a file with which all files together are too large.
+func (r *reader) shared(size, limit int, what, name string) bool {
+	if size > limit {
+		r.d.report.add(Pos{name, 1, 1}, CodeTooLarge, noData, "with this file the workflow has over %d %s", limit, what)
+	}
+	return size <= limit
 }
 
 func (r *reader) includes(from string, n *node) {

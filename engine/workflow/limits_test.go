@@ -279,3 +279,43 @@ func TestRefusedStageDoesNotEcho(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestLimitsAreShared: files that are included have, together with the main one, what one may have.
+func TestLimitsAreShared(t *testing.T) {
+	half := strings.Repeat("#", maxBytes*2/5)
+	values := "x-a: [" + strings.Repeat("1,", maxPiece/2) + "1]\n"
+	for name, c := range map[string]struct {
+		part string
+		most int // so many of them may be included
+	}{
+		"bytes":  {half + "\n", 2},
+		"values": {values, maxValues/(maxPiece/2) - 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, n := range []int{c.most - 1, c.most + 1} {
+				dir := t.TempDir()
+				var main strings.Builder
+				main.WriteString("version: 1\nname: w\ninclude:\n")
+				for i := range n {
+					file := fmt.Sprintf("part%d.yaml", i)
+					fmt.Fprintf(&main, "  - %s\n", file)
+					part := fmt.Sprintf("stages: { p%d: { uses: x } }\n", i) + c.part
+					if err := os.WriteFile(filepath.Join(dir, file), []byte(part), 0o644); err != nil {
+						t.Fatal(err)
+					}
+				}
+				main.WriteString("stages: { a: { uses: x } }\n")
+				file := filepath.Join(dir, "w.yaml")
+				if err := os.WriteFile(file, []byte(main.String()), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				_, err := Load(file, Options{Root: dir})
+				problems, _ := err.(Problems)
+				large := slices.ContainsFunc(problems, func(p Problem) bool { return p.Code == CodeTooLarge })
+				if large != (n > c.most) {
+					t.Errorf("%d files of %d bytes: %.300v", n, len(c.part), err)
+				}
+			}
+		})
+	}
+}

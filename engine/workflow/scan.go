@@ -14,7 +14,7 @@ const (
 	maxDepth   = 100
 	maxEntries = 20_000
 	maxNodes   = 100_000
-	maxValues  = 180_000 // in a file, as the scan counts them, and lines
+	maxValues  = 180_000 // in a workflow, as the scan counts them, and lines
 	maxPiece   = 30_000  // in what is parsed at once, see piece.go
 	// maxFlowItems bounds the entries of a flow collection with all that it holds, where the parser
 	// is quadratic: 30,000 take it most of a second.
@@ -24,6 +24,9 @@ const (
 	scanDepth = 2 * maxDepth
 )
 
+// noData is the hint where a workflow is too large.
+const noData = "values by the thousand belong into a file that a stage reads"
+
 // source is one file: its lines as they were written and as the parser gets them (no byte order mark,
 // lines ended by LF, document markers blanked).
 type source struct {
@@ -31,6 +34,8 @@ type source struct {
 	lines []string
 	clean []string
 	cuts  cuts
+	// values and lines, as they are counted against maxValues.
+	values int
 
 	cursor cursor // of from
 }
@@ -72,7 +77,7 @@ func scan(file string, src []byte, r *report) *source {
 	s := &source{file: file}
 	r.sources[file] = s
 	if len(src) > maxBytes {
-		r.add(Pos{file, 1, 1}, CodeTooLarge, "split it with include", "the file has %d bytes, over the limit of %d", len(src), maxBytes)
+		r.add(Pos{file, 1, 1}, CodeTooLarge, noData, "the file has %d bytes, over the limit of %d", len(src), maxBytes)
 		return nil
 	}
 	if name := wideEncoding(src); name != "" {
@@ -83,7 +88,7 @@ func scan(file string, src []byte, r *report) *source {
 	text = strings.ReplaceAll(text, "\r\n", "\n")
 	text = strings.ReplaceAll(text, "\r", "\n")
 	if lines := strings.Count(text, "\n"); lines > maxValues {
-		r.add(Pos{file, 1, 1}, CodeTooLarge, "split it with include", "the file has %d lines, over the limit of %d", lines, maxValues)
+		r.add(Pos{file, 1, 1}, CodeTooLarge, noData, "the file has %d lines, over the limit of %d", lines, maxValues)
 		return nil
 	}
 	s.lines = strings.Split(text, "\n")
@@ -96,7 +101,7 @@ func scan(file string, src []byte, r *report) *source {
 	if !sc.run() {
 		return nil
 	}
-	s.clean, s.cuts = sc.out, sc.cuts
+	s.clean, s.cuts, s.values = sc.out, sc.cuts, max(sc.values, len(s.lines))
 	return s
 }
 
@@ -192,13 +197,13 @@ func (s *scanner) fits(n int) bool {
 	default:
 		return true
 	}
-	what := "one entry of the workflow"
+	what, hint := "one entry of the workflow", "split it with include"
 	if limit == maxValues {
-		what = "one file"
+		what, hint = "one file", noData
 	} else if s.cuts.whole {
 		what = "a workflow with anchors, tags or << at its stages"
 	}
-	return s.refuse(n, 0, CodeTooLarge, "split it with include", fmt.Sprintf("over %d values in %s", limit, what))
+	return s.refuse(n, 0, CodeTooLarge, hint, fmt.Sprintf("over %d values in %s", limit, what))
 }
 
 func (s *scanner) count(values int) {
