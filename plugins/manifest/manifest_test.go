@@ -199,7 +199,7 @@ func TestVerify_FindsDamage(t *testing.T) {
 		{"longer", func(t *testing.T, dir string) { put(t, dir, "report.json", "[22]") }, manifest.Sizes, "4 bytes, the manifest says 3"},
 		{"added", func(t *testing.T, dir string) { put(t, dir, "model/x", "x") }, manifest.Sizes, `"model/x" is not in the manifest`},
 		{"removed", func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, "model/config.json")) }, manifest.Sizes, `"model/config.json" is missing`},
-		{"all removed", func(t *testing.T, dir string) { os.RemoveAll(dir) }, manifest.Sizes, "no such file"},
+		{"all removed", func(t *testing.T, dir string) { os.RemoveAll(dir) }, manifest.Sizes, "damaged: open"},
 		{"torn manifest", func(t *testing.T, dir string) { cutFile(t, manifest.PathFor(dir)) }, manifest.Sizes, "reading manifest"},
 		{"edited manifest", func(t *testing.T, dir string) { edit(t, manifest.PathFor(dir), `"bytes": 7`, `"bytes": 8`) }, manifest.Sizes, `digest of output "model"`},
 	} {

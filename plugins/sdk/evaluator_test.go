@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -162,7 +163,7 @@ func TestEvaluator_Problems(t *testing.T) {
 func TestEvaluator_Check(t *testing.T) {
 	s := newServed(evaluatorStage{length{}}, nil)
 	for with, problems := range map[string]int{
-		`{"predictions":""}`: 1, `{"predictions":"/no/such"}`: 1, `{"predictions":"` + os.Args[0] + `"}`: 0, `{"least":"x"}`: 1,
+		`{"predictions":""}`: 1, `{"predictions":"/no/such"}`: 1, `{"predictions":` + strconv.Quote(os.Args[0]) + `}`: 0, `{"least":"x"}`: 1,
 	} {
 		r, err := s.Check(t.Context(), plugins.CheckRequest{With: json.RawMessage(with)})
 		if err != nil || len(r.Problems) != problems {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -47,7 +48,7 @@ func TestPoliteness(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	a := &plugins.Attempt{With: []byte(`{"predictions":"` + predictions + `"}`), OutputDir: filepath.Join(dir, "out")}
+	a := &plugins.Attempt{With: []byte(`{"predictions":` + strconv.Quote(predictions) + `}`), OutputDir: filepath.Join(dir, "out")}
 	if err := os.Mkdir(a.OutputDir, 0o755); err != nil {
 		t.Fatal(err)
 	}
