@@ -9,7 +9,7 @@ import (
 
 // Cases is the whole suite.
 func Cases() []Case {
-	return slices.Concat(gemmCases(), linearCases(), elementCases(), blockCases(), attentionCases(), gateCases(), lossCases(), optimizerCases())
+	return slices.Concat(gemmCases(), linearCases(), elementCases(), blockCases(), attentionCases(), gateCases(), lossCases(), optimizerCases(), extremeCases())
 }
 
 func gemmCases() []Case {
