@@ -39,10 +39,7 @@ func (e Export) Write(w io.Writer, progress func(done, total int64)) error {
 		return err
 	}
 	tensors := inFileOrder(e.Config.Tensors())
-	infos, err := e.infos(tensors)
-	if err != nil {
-		return err
-	}
+	infos := e.infos(tensors)
 	out, err := ggufio.NewWriter(w, e.metadata(), infos)
 	if err != nil {
 		return err
@@ -94,7 +91,7 @@ func (e Export) FileNames() map[string]string {
 	return names
 }
 
-func (e Export) infos(tensors []phi3.Tensor) ([]ggufio.TensorInfo, error) {
+func (e Export) infos(tensors []phi3.Tensor) []ggufio.TensorInfo {
 	var infos []ggufio.TensorInfo
 	if rope := e.Config.Rope; rope != nil {
 		infos = append(infos,
@@ -107,18 +104,14 @@ func (e Export) infos(tensors []phi3.Tensor) ([]ggufio.TensorInfo, error) {
 			info.Dims = append(info.Dims, t.Shape[i])
 		}
 		if len(t.Shape) == 2 { // norms stay F32 in every type
-			var err error
-			info.Type, err = e.Mix.For(quant.Matrix{
+			info.Type = e.Mix.For(quant.Matrix{
 				Name: info.Name, Columns: info.Dims[0], Layer: t.Layer, Layers: e.Config.Layers, Tied: e.Config.TiedEmbeddings,
 				Importance: e.importance != nil,
 			})
-			if err != nil {
-				return nil, err
-			}
 		}
 		infos = append(infos, info)
 	}
-	return infos, nil
+	return infos
 }
 
 func writeFactors(out *ggufio.Writer, name string, factors []float64) error {

@@ -6,7 +6,7 @@ import (
 )
 
 // Q4_0, Q4_1, Q5_0, Q5_1: 32 weights a block with one scale d, and in the second of each pair a
-// minimum m, both float16: x ≈ d·(code − 2ⁿ⁻¹), x ≈ d·code + m. K-quants fall back to Q5_0 and
+// minimum m, both float16: x ≈ d·(code − 2ⁿ⁻¹), x ≈ d·code + m. K-quants fall back to Q4_0, Q5_0 and
 // Q5_1 where 256 does not divide a row.
 const shortBlock = 32
 

@@ -91,25 +91,25 @@ const (
 )
 
 // For chooses the type of a matrix.
-func (m Mix) For(x Matrix) (Type, error) {
+func (m Mix) For(x Matrix) Type {
 	t := m.wanted(x)
 	if x.Columns%t.Block() == 0 {
-		return t, nil
+		return t
 	}
 	switch t {
+	case Q3K:
+		t = Q4_0
 	case Q4K:
 		t = Q5_0
 	case Q5K:
 		t = Q5_1
 	case Q6K:
 		t = Q8_0
-	case Q3K:
-		return 0, fmt.Errorf("%s has %d columns, and %v takes only multiples of %d: choose another type", x.Name, x.Columns, t, t.Block())
 	}
 	if x.Columns%t.Block() != 0 {
 		t = F16
 	}
-	return t, nil
+	return t
 }
 
 // wanted is the type for a matrix whose columns fit.
