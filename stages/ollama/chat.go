@@ -40,8 +40,14 @@ type score struct {
 	Top     []score `json:"top_logprobs"`
 }
 
-// options of a request beside what the model itself sets.
-type options map[string]any
+// options of a request for at most limit tokens, beside what the model itself sets.
+func (c *client) options(limit int) map[string]any {
+	o := map[string]any{"num_predict": limit}
+	if c.threads > 0 {
+		o["num_thread"] = c.threads
+	}
+	return o
+}
 
 // converse sends a request for tokens and puts the stream together. An answer ends with a line that
 // says done; one that ends otherwise was cut.
@@ -68,27 +74,27 @@ func (c *client) converse(ctx context.Context, path string, request map[string]a
 
 // say is the request for at most limit tokens after a conversation. What is too long is refused
 // instead of cut silently.
-func say(model string, messages []chat.Message, limit int) map[string]any {
+func (c *client) say(model string, messages []chat.Message, limit int) map[string]any {
 	return map[string]any{
-		"model": model, "messages": messages, "truncate": false, "shift": false, "options": options{"num_predict": limit},
+		"model": model, "messages": messages, "truncate": false, "shift": false, "options": c.options(limit),
 	}
 }
 
 // continued is the request for at most limit tokens after a text that is a whole prompt.
-func continued(model, text string, limit int) map[string]any {
+func (c *client) continued(model, text string, limit int) map[string]any {
 	return map[string]any{
-		"model": model, "prompt": text, "raw": true, "truncate": false, "shift": false, "options": options{"num_predict": limit},
+		"model": model, "prompt": text, "raw": true, "truncate": false, "shift": false, "options": c.options(limit),
 	}
 }
 
 // chat asks for an answer to a conversation.
 func (c *client) chat(ctx context.Context, model string, messages []chat.Message, limit int) (answer, error) {
-	return c.converse(ctx, "/api/chat", say(model, messages, limit))
+	return c.converse(ctx, "/api/chat", c.say(model, messages, limit))
 }
 
 // raw asks for what follows a text.
 func (c *client) raw(ctx context.Context, model, text string, limit int) (answer, error) {
-	return c.converse(ctx, "/api/generate", continued(model, text, limit))
+	return c.converse(ctx, "/api/generate", c.continued(model, text, limit))
 }
 
 // mostTop is how many of the most probable tokens a server names.
@@ -96,14 +102,14 @@ const mostTop = 20
 
 // scores asks for the first token after a text with the most probable ones in its place.
 func (c *client) scores(ctx context.Context, model, text string) (answer, error) {
-	request := continued(model, text, 1)
+	request := c.continued(model, text, 1)
 	request["logprobs"], request["top_logprobs"] = true, mostTop
 	return c.converse(ctx, "/api/generate", request)
 }
 
 // render returns the prompt that the server makes of a conversation, "" when it does not tell.
 func (c *client) render(ctx context.Context, model string, messages []chat.Message) (string, error) {
-	request := say(model, messages, 1)
+	request := c.say(model, messages, 1)
 	request["_debug_render_only"], request["stream"] = true, false
 	a, err := c.converse(ctx, "/api/chat", request)
 	return a.Debug.Rendered, err

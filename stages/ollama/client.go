@@ -18,6 +18,8 @@ type client struct {
 	http *http.Client
 	// patience is how long a server may be silent in the middle of a request.
 	patience time.Duration
+	// threads are what a model is computed with; 0: as the server chooses.
+	threads int
 	// record, when set, gets every exchange of JSON, with the whole answer.
 	record func(method, path string, request any, answer []json.RawMessage)
 }

@@ -24,6 +24,8 @@ type Config struct {
 	Models   string `json:"models" default:"" bytes:"same" help:"where a started server keeps its models, and from where it drops, as it always does, what no model of it uses; default: deleted afterwards"`
 	Patience int    `json:"patience" default:"600" min:"1" bytes:"same" help:"seconds that a server may be silent, as when it loads the model; then the stage fails"`
 
+	Threads int `json:"threads" default:"0" min:"0" help:"threads that the server computes with; 0: as it chooses. More than one wait for each other at every layer: on a busy machine a small model takes a hundred times as long with two"`
+
 	Repeats    int     `json:"repeats" default:"2" min:"1" help:"how often each of the six tests is asked, at temperature 0; it passes when it does each time"`
 	Triples    bool    `json:"triples_required" default:"true" help:"the stage fails when one of the three judgements is wrong"`
 	General    bool    `json:"general_required" default:"false" help:"and when one of the three general tests is: arithmetic, a definition, a long text"`

@@ -77,18 +77,23 @@ func (s shown) holds(digest string) bool {
 	return false
 }
 
-// is reports whether the model is the offered one.
-func (s shown) is(o offer) bool {
+// lines are the parameters, sorted: the server lists them in no order.
+func (s shown) lines() []string {
 	var lines []string
 	for line := range strings.Lines(s.Parameters) {
 		if f := strings.Fields(line); len(f) > 0 {
 			lines = append(lines, strings.Join(f, " "))
 		}
 	}
+	slices.Sort(lines)
+	return lines
+}
+
+// is reports whether the model is the offered one.
+func (s shown) is(o offer) bool {
 	want := o.params.lines()
 	slices.Sort(want)
-	slices.Sort(lines)
-	return s.holds(o.digest) && s.Template == o.template && slices.Equal(lines, want) && strings.TrimSpace(s.License) == strings.TrimSpace(o.license)
+	return s.holds(o.digest) && s.Template == o.template && slices.Equal(s.lines(), want) && strings.TrimSpace(s.License) == strings.TrimSpace(o.license)
 }
 
 // look asks for a model; nil when there is none of that name.

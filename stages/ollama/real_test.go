@@ -33,7 +33,7 @@ func realServer(t *testing.T) (cl *client, models string) {
 	t.Helper()
 	program := realProgram(t)
 	models = t.TempDir()
-	cl, stop, err := start(t.Context(), program, Config{Models: models, Patience: 600}, t.TempDir())
+	cl, stop, err := start(t.Context(), program, Config{Models: models, Patience: 600, Threads: 1}, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func TestReal_ServesEachKind(t *testing.T) {
 	realProgram(t)
 	for typ, repeats := range map[string]int{"F16": 2, "Q4_K_M": 1} {
 		t.Run(typ, func(t *testing.T) {
-			out, result, err := run(t, map[string]any{"gguf": ggufOf(t, typ), "scale": "tiny", "repeats": repeats})
+			out, result, err := run(t, map[string]any{"gguf": ggufOf(t, typ), "scale": "tiny", "threads": 1, "repeats": repeats})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -74,7 +74,7 @@ func TestReal_OnceAndByHand(t *testing.T) {
 	program := realProgram(t)
 	cl, models := realServer(t)
 	path := gguf(t)
-	with := map[string]any{"gguf": path, "host": cl.base, "scale": "tiny", "cross_check": false, "repeats": 1, "license": "Apache-2.0"}
+	with := map[string]any{"gguf": path, "host": cl.base, "scale": "tiny", "threads": 1, "cross_check": false, "repeats": 1, "license": "Apache-2.0"}
 	out, _, err := run(t, with)
 	if err != nil {
 		t.Fatal(err)
@@ -104,7 +104,7 @@ func TestReal_OnceAndByHand(t *testing.T) {
 	if err != nil || hand == nil {
 		t.Fatalf("%+v, %v", hand, err)
 	}
-	if hand.Parameters != made.Parameters || strings.TrimSpace(hand.License) != strings.TrimSpace(made.License) || mark(owner(project))+hand.Template != made.Template {
+	if !slices.Equal(hand.lines(), made.lines()) || strings.TrimSpace(hand.License) != strings.TrimSpace(made.License) || mark(owner(project))+hand.Template != made.Template {
 		t.Errorf("by hand %+v\nby the stage %+v", hand, made)
 	}
 	_, digest, _ := strings.Cut(string(recipe), "sha256 of model.gguf: ")
@@ -258,7 +258,7 @@ func TestReal_KilledInAnUpload(t *testing.T) {
 	if len(left) == 0 {
 		t.Fatal("nothing is left")
 	}
-	if _, _, err := run(t, map[string]any{"gguf": path, "models": models, "scale": "tiny", "cross_check": false, "repeats": 1}); err != nil {
+	if _, _, err := run(t, map[string]any{"gguf": path, "models": models, "scale": "tiny", "threads": 1, "cross_check": false, "repeats": 1}); err != nil {
 		t.Fatal(err)
 	}
 	for _, file := range left {
@@ -282,7 +282,7 @@ func connectTo(t *testing.T, host string, exited chan error) (*client, error) {
 func TestReal_Release(t *testing.T) {
 	cl, models := realServer(t)
 	path := gguf(t)
-	with := map[string]any{"gguf": path, "host": cl.base, "scale": "tiny", "cross_check": false, "repeats": 1}
+	with := map[string]any{"gguf": path, "host": cl.base, "scale": "tiny", "threads": 1, "cross_check": false, "repeats": 1}
 	out, _, err := run(t, with)
 	if err != nil {
 		t.Fatal(err)

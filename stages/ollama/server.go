@@ -33,7 +33,7 @@ func connect(ctx context.Context, c Config, scratch string) (cl *client, stop fu
 		if err != nil {
 			return nil, nil, plugins.Errorf(plugins.BadInput, "OLLAMA_HOST %w", err)
 		}
-		cl = &client{base: base, http: &http.Client{}, patience: c.patience()}
+		cl = &client{base: base, http: &http.Client{}, patience: c.patience(), threads: c.Threads}
 		if _, err := cl.version(ctx); err != nil {
 			return nil, nil, err
 		}
@@ -79,7 +79,7 @@ func start(ctx context.Context, program string, c Config, scratch string) (*clie
 		end()
 		<-exited //nolint:errcheck // it was killed
 	}
-	cl := &client{base: "http://127.0.0.1:" + port, http: &http.Client{}, patience: c.patience()}
+	cl := &client{base: "http://127.0.0.1:" + port, http: &http.Client{}, patience: c.patience(), threads: c.Threads}
 	if err := awaitReady(ctx, cl, exited, said); err != nil {
 		stop()
 		return nil, nil, err
