@@ -84,6 +84,7 @@ func (m *material) merge(report string, adapter *so8t.Adapter) error {
 		return err
 	}
 	m.source, m.proven = merged, recipe.Tensors
+	m.reference.Source = merged.Base // what the adapter was merged onto
 	return nil
 }
 
