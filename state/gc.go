@@ -82,16 +82,41 @@ func (c *collection) emptyTrash(context.Context) error {
 		}
 		for _, e := range entries {
 			path := filepath.Join(c.s.dir, folder, e.Name())
-			if folder == incomingName && lockedFile(filepath.Join(path, runLockName)) {
+			lock, free, err := (*RunLock)(nil), true, error(nil)
+			if folder == incomingName {
+				lock, free, err = c.lockIncoming(path)
+			}
+			if err != nil {
+				return err
+			}
+			if !free {
 				continue // an import is at work
 			}
 			c.remember(path, "left by a collection or an import that was cut off")
-			if err := c.delete(path); err != nil {
+			if err := errors.Join(c.delete(path), lock.Release()); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// lockIncoming takes the lock of a folder that nobody imports into, so that nobody begins to before it
+// is gone: whoever made it a moment ago takes another then. Windows removes no folder that holds an
+// open file; there the lock is given up again.
+func (c *collection) lockIncoming(folder string) (lock *RunLock, free bool, err error) {
+	file := filepath.Join(folder, runLockName)
+	if c.policy.DryRun {
+		return nil, !lockedFile(file), nil
+	}
+	lock, err = lockRunFile(file, filepath.Base(folder), Self(gcCommand, ""))
+	if errors.Is(err, ErrHeld) {
+		return nil, false, nil
+	}
+	if err == nil && runtime.GOOS == "windows" {
+		err = lock.Release()
+	}
+	return lock, err == nil, err
 }
 
 // emptyTrashAgain deletes what this collection has put there.

@@ -131,7 +131,7 @@ func (h Holder) dead() bool {
 // Release gives the lock up. The file stays: it is never replaced, so that whoever has
 // it open looks at the same lock; it goes only with the run's folder.
 func (l *RunLock) Release() error {
-	if l.file == nil {
+	if l == nil || l.file == nil {
 		return nil
 	}
 	err := disown(l.file)

@@ -163,6 +163,9 @@ func (s *Store) NewIncoming(id string) (*Incoming, error) {
 		if err != nil && !errors.Is(err, ErrHeld) && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("importing run %q: %w", id, err)
 		}
+		if err == nil {
+			_ = lock.Release()
+		}
 		// A collection took the folder for a leftover.
 	}
 }
