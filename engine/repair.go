@@ -10,8 +10,3 @@ import (
 func (e *Engine) CheckState(ctx context.Context, opts state.CheckOptions) ([]state.Finding, error) {
 	return state.Check(ctx, e.store.Dir(), opts)
 }
-
-// RepairState mends what CheckState found, and says what it did.
-func (e *Engine) RepairState(ctx context.Context, findings []state.Finding) ([]string, error) {
-	return e.store.Repair(ctx, findings)
-}

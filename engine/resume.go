@@ -120,6 +120,9 @@ func (e *Engine) recorded(ctx context.Context, id string, accept bool) (*Workflo
 	if err != nil {
 		return nil, extra, Selection{}, err
 	}
+	if plan.Source == "" {
+		return nil, extra, Selection{}, fmt.Errorf("%w: the workflow of run %s is lost; so8t run WORKFLOW reuses what the run has done", ErrNothingToResume, id)
+	}
 	var params map[string]string
 	if err := json.Unmarshal(plan.Params, &params); err != nil {
 		return nil, extra, Selection{}, fmt.Errorf("reading the parameters of run %s: %w", id, err)

@@ -81,6 +81,10 @@ const (
 	repairAside   = "move it aside; the stage runs again when it is needed"
 )
 
+// RepairSalvage is the repair of a run of which only the files are left; the engine does it, which can
+// read them.
+const RepairSalvage = "make records of what its attempts have left, for the work to be reused; its workflow, parameters, reasons and times are lost"
+
 // Check is the fsck: database, records, journals and folders against each other. It
 // works beside a live engine: it reads a copy of the database and takes no lock for
 // long. The error is for a check that could not be made, or *TooNewError.

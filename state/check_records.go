@@ -122,10 +122,37 @@ func (c *checker) folders(ctx context.Context, all *allRecords) error {
 			if _, alive, err := Query(c.store.dir, id); err != nil {
 				return err
 			} else if !alive {
-				c.add(Note, CodeRunUnknown, RunDir(c.store.dir, id), "", "no run of this id: a crash came before its first commit, or cut a gc off; `so8t gc` removes it")
+				if err := c.unknownRun(id); err != nil {
+					return err
+				}
 			}
 		}
 	}
+	return nil
+}
+
+// unknownRun is a folder without a run. Attempts are in one only when the records were lost: a run is
+// committed before its first attempt, and its journal goes with its records.
+func (c *checker) unknownRun(id string) error {
+	folder := RunDir(c.store.dir, id)
+	whole := 0
+	_, err := os.Stat(JournalPath(c.store.dir, id))
+	if errors.Is(err, fs.ErrNotExist) && c.opts.VerifyAttempt != nil {
+		attempts, err := attemptFolders(c.store.dir, id, func(string) bool { return true })
+		if err != nil {
+			return err
+		}
+		for _, path := range attempts {
+			if c.opts.VerifyAttempt(path) == nil {
+				whole++
+			}
+		}
+	}
+	if whole > 0 {
+		c.add(Damage, CodeRunUnknown, folder, RepairSalvage, "the records of run %s are lost, and its journal too; the outputs of %d of its attempts are whole", id, whole)
+		return nil
+	}
+	c.add(Note, CodeRunUnknown, folder, "", "no run of this id: a crash came before its first commit, or cut a gc off; `so8t gc` removes it")
 	return nil
 }
 

@@ -3,6 +3,7 @@ package state
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"net/url"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -107,4 +108,12 @@ func deviceName(name string) bool {
 		return true
 	}
 	return len(base) == 4 && (base[:3] == "com" || base[:3] == "lpt") && base[3] >= '0' && base[3] <= '9'
+}
+
+// InstanceOf is the instance whose FolderName this is; false when the name does not tell: too long a one
+// is cut.
+func InstanceOf(folder string) (string, bool) {
+	name, _, _ := strings.Cut(folder, "~")
+	instance, err := url.PathUnescape(name)
+	return instance, err == nil && FolderName(instance) == folder
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"slices"
-	"time"
 )
 
 // fillGaps makes records that were replayed from journals with lost lines agree with each other
@@ -52,9 +51,7 @@ func claim(runs map[string]Run, id string, epoch int64) {
 	r, known := runs[id]
 	if !known {
 		r = Run{ID: id, State: RunInterrupted, Note: "its own record was lost"}
-		if len(id) >= len(stampFormat) {
-			r.Started, _ = time.Parse(stampFormat, id[:len(stampFormat)]) // zero when it was not made here
-		}
+		r.Started = RunTime(id)
 	}
 	r.Epoch = max(r.Epoch, epoch, 1)
 	runs[id] = r

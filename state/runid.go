@@ -45,3 +45,12 @@ func NewRunIDAfter(newest string, now time.Time) string {
 	tick := time.Second / time.Duration(base*base)
 	return NewRunID(second.Add(time.Duration(high*base+low+1)*time.Second/time.Duration(base*base) + tick/2))
 }
+
+// RunTime is when a run of this id began, to the second; zero when it was not made here.
+func RunTime(id string) time.Time {
+	if len(id) < len(stampFormat) {
+		return time.Time{}
+	}
+	at, _ := time.Parse(stampFormat, id[:len(stampFormat)])
+	return at
+}

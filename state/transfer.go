@@ -240,6 +240,21 @@ func (s *Store) Admit(ctx context.Context, in *Incoming, r RunRecords) error {
 	})
 }
 
+// Restore stores the records of a run whose folder is in its place and whose own are lost.
+func (s *Store) Restore(ctx context.Context, r RunRecords) error {
+	if err := r.Check(); err != nil {
+		return err
+	}
+	return s.Update(ctx, func(t *Tx) error {
+		if _, err := t.Run(r.Run.ID); err == nil {
+			return fmt.Errorf("run %s: %w", r.Run.ID, ErrExists)
+		} else if !errors.Is(err, ErrNoRun) {
+			return err
+		}
+		return t.importRun(r)
+	})
+}
+
 // clearPlace moves what a crash left in the place of a run into the trash.
 func (s *Store) clearPlace(id string) error {
 	if _, err := os.Lstat(RunDir(s.dir, id)); errors.Is(err, fs.ErrNotExist) {
@@ -285,6 +300,9 @@ func (t *Tx) importRun(r RunRecords) error {
 			if err := t.putCache(e); err != nil {
 				return err
 			}
+		}
+		if r.Run.Workflow == "" { // a run that was restored: nobody knows whose stage it is
+			continue
 		}
 		if _, known, err := t.LatestParts(r.Run.Workflow, e.Instance); err != nil {
 			return err
