@@ -45,6 +45,15 @@ func (c Config) host() string {
 	return os.Getenv("OLLAMA_HOST")
 }
 
+// place tells apart where the model is to stay: on a server that is there, in a folder of models, or
+// nowhere.
+func (c Config) place() string {
+	if host := c.host(); host != "" {
+		return host
+	}
+	return c.Models
+}
+
 // models is where a server that this stage starts keeps its models.
 func (c Config) models(scratch string) string {
 	if c.Models != "" {

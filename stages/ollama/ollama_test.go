@@ -302,6 +302,17 @@ func named(t *testing.T, path, name string) string {
 	return other
 }
 
+// The place of the model is a fact: work done for another server is not reused.
+func TestCheck_StatesThePlace(t *testing.T) {
+	path := gguf(t)
+	host := serve(t, &fake{}, path)
+	raw, _ := json.Marshal(map[string]any{"gguf": path, "host": host})
+	report, err := Stage{}.Check(t.Context(), plugins.CheckRequest{With: raw})
+	if err != nil || report.Facts["server"] != host || report.Facts["ollama"] != "0.17.4" || report.Facts["threads"] == "" || report.Needs.Memory == 0 || report.Needs.Disk != 0 {
+		t.Errorf("%+v, %v", report, err)
+	}
+}
+
 func TestCheckName(t *testing.T) {
 	for name, good := range map[string]bool{
 		"so8t": true, "so8t:q8": true, "me/so8t": true, "host:5000/me/so8t:v1.2": true, "_a": true,

@@ -65,6 +65,7 @@ func (Stage) Check(ctx context.Context, req plugins.CheckRequest) (plugins.Check
 	switch {
 	case err == nil:
 		facts["ollama"] = version
+		facts["server"] = c.place() // what one server was given is not on another
 	case c.Required:
 		p := plugins.InputProblem("", err)
 		p.Hint = "or set required: false to go on without"
