@@ -217,12 +217,13 @@ INLINE void pack_cols(const int kind, float *restrict dst, const void *restrict 
 	for (len q = 0; q < k; q++) {
 		float s = kind == SO8T_CODES ? scales[q] : 1;
 		len i = 0;
-		if (n == width) // not a loop that a compiler takes for a memcpy
+		if (n == width) { // unrolled, so that no compiler takes it for a memcpy
 UNROLL
 			for (; i < width; i += VL) {
 				vf x = load_stored(kind, src, at + q * rs + i);
 				*(vf *)(dst + q * stride + i) = kind == SO8T_CODES ? x * s : x;
 			}
+		}
 		for (; i < n; i++)
 			dst[q * stride + i] = stored(kind, src, at + q * rs + i) * s;
 		for (; i < width; i++)
