@@ -54,7 +54,9 @@ func BenchmarkPeers(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			besidePeers(b, python, tok, raw, documents)
+			for b.Loop() {
+				besidePeers(b, python, tok, raw, documents)
+			}
 		})
 	}
 }
