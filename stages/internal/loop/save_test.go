@@ -73,3 +73,43 @@ func TestRun_FailedCheckpointEndsTheRun(t *testing.T) {
 		}
 	}
 }
+
+// With everything that a run remembers switched on (length groups, phases, the running mean of the
+// loss, the best so far, validations without a better one), every checkpoint leads to the same end,
+// and to the same last checkpoint.
+func TestRun_EveryCheckpointLeadsToTheSameEnd(t *testing.T) {
+	setup := func(m *toy) *Run {
+		r := toyRun(t, m, m.be, 60)
+		r.Settings.GroupByLength, r.Settings.Explode, r.Settings.Rollbacks = true, 50, 1
+		r.Settings.EvalEvery, r.Settings.Patience = 2, 4
+		r.Settings.Schedule = Schedule{Kind: "wsd", Peak: 0.2, Warmup: 2, Decay: 9, Steps: 60} // overshoots
+		return r
+	}
+	whole := newToy(t, 0.2)
+	ref := setup(whole)
+	into := t.TempDir()
+	ref.Save, ref.Every, ref.Now = saver(t, into), time.Second, ticking()
+	want, err := ref.Do(t.Context())
+	if err != nil || !want.EndedEarly || want.BestStep < 4 {
+		t.Fatalf("%+v, %v: want an early end after a best step", want, err)
+	}
+	curve := mustRead(t, ref.Curve)
+	at := func(step int64) string { return filepath.Join(into, jsonInt(step)) }
+	last := want.Steps - 1
+	for _, from := range []int64{1, want.BestStep - 1, want.BestStep + 3, last} {
+		dir, again := at(from), t.TempDir()
+		m := newToy(t, 0.2)
+		r := setup(m)
+		r.Resume, r.Save, r.Every, r.Now = dir, saver(t, again), time.Second, ticking()
+		s, err := r.Do(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mustRead(t, r.Curve) != curve || !sameBits(m.values(), whole.values()) || s.Steps != want.Steps || s.BestStep != want.BestStep || s.EvalLoss != want.EvalLoss {
+			t.Errorf("from %d: %+v, want %+v", from, s, want)
+		}
+		if from < last && mustRead(t, filepath.Join(again, jsonInt(last), stateFile)) != mustRead(t, filepath.Join(at(last), stateFile)) {
+			t.Errorf("from %d: the last checkpoint is another", from)
+		}
+	}
+}

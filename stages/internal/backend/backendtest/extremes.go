@@ -140,7 +140,7 @@ func adamExtremes() Case {
 		for _, step := range []int{1, 1 << 30} {
 			p, g, m, v := r.input(n, 1), r.random(n, 1e-12), r.random(n, 1), r.random(n, 1)
 			for i := range n {
-				v[i] = v[i] * v[i]
+				v[i] *= v[i]
 				if i%4 == 0 {
 					g[i], m[i], v[i] = 0, 0, 0
 				}
