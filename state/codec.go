@@ -56,6 +56,9 @@ func sealValue(bucket, key, doc []byte) []byte {
 	return binary.BigEndian.AppendUint32(value, valueCRC(bucket, key, value))
 }
 
+// jsonOf is the JSON of a sealed value, which it aliases.
+func jsonOf(value []byte) []byte { return value[1 : len(value)-crcSize] }
+
 // openValue checks value and returns its JSON, which aliases it.
 func openValue(bucket, key, value []byte) ([]byte, error) {
 	if len(value) < 1+crcSize {

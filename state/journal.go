@@ -3,6 +3,7 @@ package state
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -55,17 +56,37 @@ const (
 // maxLine bounds what a reader takes for one line.
 const maxLine = 64 << 20
 
+// encodeLine writes the line into one piece of memory: that of a run's first transaction holds every
+// stage, and the records in it are encoded already.
 func encodeLine(l journalLine) ([]byte, error) {
-	doc, err := marshal(l)
+	at, err := marshal(l.Time)
 	if err != nil {
 		return nil, err
 	}
-	rest := append([]byte(crcClose), doc[1:]...)
+	const kind, value = `{"kind":"`, `","value":`
+	size := crcHead + len(at) + 64
+	for _, e := range l.Entries {
+		size += len(kind) + len(e.Kind) + len(value) + len(e.Value) + len("},")
+	}
+	line := make([]byte, crcHead, size)
+	copy(line, crcOpen)
+	copy(line[crcHead-len(crcClose):], crcClose)
+	line = append(append(line, `"time":`...), at...)
+	line = append(line, `,"entries":[`...)
+	for i, e := range l.Entries {
+		if bytes.IndexByte(e.Value, '\n') >= 0 {
+			return nil, errors.New("a record is no single line of JSON")
+		}
+		if i > 0 {
+			line = append(line, ',')
+		}
+		line = append(append(append(line, kind...), e.Kind...), value...)
+		line = append(append(line, e.Value...), '}')
+	}
+	line = append(line, "]}"...)
 	var sum [4]byte
-	crc := crc32.Checksum(rest, castagnoli())
-	sum[0], sum[1], sum[2], sum[3] = byte(crc>>24), byte(crc>>16), byte(crc>>8), byte(crc)
-	line := append([]byte(crcOpen), hex.EncodeToString(sum[:])...)
-	line = append(line, rest...)
+	binary.BigEndian.PutUint32(sum[:], crc32.Checksum(line[crcHead-len(crcClose):], castagnoli()))
+	hex.Encode(line[len(crcOpen):], sum[:])
 	return append(line, '\n'), nil
 }
 

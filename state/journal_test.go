@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -238,4 +239,28 @@ func readEvents(dir, run string, offset int64, f func(journalEvent) error) (next
 		err = fmt.Errorf("reading the journal of run %q: %w", run, err)
 	}
 	return ext.end, ext.inside, err
+}
+
+// TestEncodeLine_IsTheJSONOfItsParts: what is put together by hand is what the encoder writes.
+func TestEncodeLine_IsTheJSONOfItsParts(t *testing.T) {
+	for _, entries := range [][]journalEntry{
+		{{Kind: kindEvent, Value: json.RawMessage(`{"a":"<\u003c\n"}`)}},
+		{{Kind: kindRun, Value: json.RawMessage(`{}`)}, {Kind: kindStage, Value: json.RawMessage(`{"b":[1,2]}`)}},
+	} {
+		l := journalLine{Time: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC), Entries: entries}
+		line, err := encodeLine(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole, err := marshal(l)
+		if err != nil || string(line[:len(crcOpen)]) != crcOpen || string(line[crcHead:]) != string(whole[1:])+"\n" {
+			t.Errorf("%s, %v\nis not\n%s", line, err, whole)
+		}
+		if back, err := decodeLine(bytes.TrimSuffix(line, []byte("\n"))); err != nil || !reflect.DeepEqual(back, l) {
+			t.Errorf("read back: %+v, %v", back, err)
+		}
+	}
+	if _, err := encodeLine(journalLine{Entries: []journalEntry{{Kind: kindEvent, Value: json.RawMessage("{\n}")}}}); err == nil {
+		t.Error("a line break in a line")
+	}
 }

@@ -48,8 +48,5 @@ func (t *Tx) putPublished(p Published) error {
 	if err != nil {
 		return err
 	}
-	if err := t.put(bucketMeta, key, p); err != nil {
-		return err
-	}
-	return t.log(p.Run, kindPublished, "publication of "+p.Path, p)
+	return t.putLogged(bucketMeta, key, p, p.Run, kindPublished, "publication of "+p.Path)
 }

@@ -58,6 +58,24 @@ func (t *Tx) put(bucket, key []byte, record any) error {
 	if err != nil {
 		return err
 	}
+	return t.putValue(bucket, key, value)
+}
+
+// putLogged puts a record and adds it to the run's journal. It is encoded once: what the journal gets
+// is the part of the value that is JSON, which bbolt leaves as it is.
+func (t *Tx) putLogged(bucket, key []byte, record any, run, kind, what string) error {
+	value, err := encodeValue(bucket, key, record)
+	if err != nil {
+		return err
+	}
+	if err := t.putValue(bucket, key, value); err != nil {
+		return err
+	}
+	t.add(run, kind, what, jsonOf(value))
+	return nil
+}
+
+func (t *Tx) putValue(bucket, key, value []byte) error {
 	return t.touch(func() error {
 		b := t.bolt.Bucket(bucket)
 		if b == nil {
@@ -102,16 +120,19 @@ func (t *Tx) scan(bucket, prefix []byte, f func(key, value []byte) error) error 
 
 // log remembers a record for the journal of its run.
 func (t *Tx) log(run, kind, what string, record any) error {
-	t.what = what
-	if t.replaying {
-		return nil
-	}
 	doc, err := marshal(record)
 	if err != nil {
 		return fmt.Errorf("encoding %s: %w", what, err)
 	}
-	t.lines = append(t.lines, journalEntry{run: run, Kind: kind, Value: doc})
+	t.add(run, kind, what, doc)
 	return nil
+}
+
+func (t *Tx) add(run, kind, what string, doc json.RawMessage) {
+	t.what = what
+	if !t.replaying {
+		t.lines = append(t.lines, journalEntry{run: run, Kind: kind, Value: doc})
+	}
 }
 
 // Event adds an event of the run to this transaction: it stands in the journal when,

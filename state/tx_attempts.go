@@ -88,24 +88,18 @@ func (t *Tx) putAttempt(a Attempt) error {
 	if err != nil {
 		return err
 	}
-	if err := t.put(bucketAttempts, key, a); err != nil {
+	what := fmt.Sprintf("attempt %s/%d %s", a.Instance, a.Number, a.Outcome)
+	if err := t.putLogged(bucketAttempts, key, a, a.Run, kindAttempt, what); err != nil || a.Fingerprint == "" {
 		return err
 	}
-	if a.Fingerprint != "" {
-		index, err := numberedKey(a.Number, a.Fingerprint, a.Run, a.Instance)
-		if err != nil {
-			return err
-		}
-		if a.Outcome == Succeeded || a.Outcome == Skipped || len(a.Checkpoints) == 0 {
-			err = t.remove(bucketUnfinished, index)
-		} else {
-			err = t.put(bucketUnfinished, index, a.Number)
-		}
-		if err != nil {
-			return err
-		}
+	index, err := numberedKey(a.Number, a.Fingerprint, a.Run, a.Instance)
+	if err != nil {
+		return err
 	}
-	return t.log(a.Run, kindAttempt, fmt.Sprintf("attempt %s/%d %s", a.Instance, a.Number, a.Outcome), a)
+	if a.Outcome == Succeeded || a.Outcome == Skipped || len(a.Checkpoints) == 0 {
+		return t.remove(bucketUnfinished, index)
+	}
+	return t.put(bucketUnfinished, index, a.Number)
 }
 
 // Unfinished returns the attempts of a fingerprint, of whatever run, that did not

@@ -35,10 +35,7 @@ func (t *Tx) putCache(e CacheEntry) error {
 	if err != nil {
 		return err
 	}
-	if err := t.put(bucketCache, key, e); err != nil {
-		return err
-	}
-	return t.log(e.Run, kindCache, "cache "+e.Instance, e)
+	return t.putLogged(bucketCache, key, e, e.Run, kindCache, "cache "+e.Instance)
 }
 
 // DropCache forgets a fingerprint, for example because its outputs no longer verify.
@@ -78,8 +75,5 @@ func (t *Tx) putLatestParts(p LatestParts) error {
 	if err != nil {
 		return err
 	}
-	if err := t.put(bucketParts, key, p); err != nil {
-		return err
-	}
-	return t.log(p.Run, kindParts, "parts "+p.Instance, p)
+	return t.putLogged(bucketParts, key, p, p.Run, kindParts, "parts "+p.Instance)
 }

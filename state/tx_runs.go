@@ -172,10 +172,7 @@ func (t *Tx) putRun(run Run) error {
 	if err != nil {
 		return err
 	}
-	if err := t.put(bucketRuns, key, run); err != nil {
-		return err
-	}
-	return t.log(run.ID, kindRun, "run "+string(run.State), run)
+	return t.putLogged(bucketRuns, key, run, run.ID, kindRun, "run "+string(run.State))
 }
 
 func (t *Tx) putPlan(plan RunPlan) error {
@@ -183,10 +180,7 @@ func (t *Tx) putPlan(plan RunPlan) error {
 	if err != nil {
 		return err
 	}
-	if err := t.put(bucketPlans, key, plan); err != nil {
-		return err
-	}
-	return t.log(plan.Run, kindPlan, "plan", plan)
+	return t.putLogged(bucketPlans, key, plan, plan.Run, kindPlan, "plan")
 }
 
 // fence refuses a write of an engine that is not the run's newest.

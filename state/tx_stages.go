@@ -90,8 +90,5 @@ func (t *Tx) putStage(s StageRecord) error {
 	if err != nil {
 		return err
 	}
-	if err := t.put(bucketStages, key, s); err != nil {
-		return err
-	}
-	return t.log(s.Run, kindStage, fmt.Sprintf("stage %s %s", s.Instance, s.Outcome), s)
+	return t.putLogged(bucketStages, key, s, s.Run, kindStage, fmt.Sprintf("stage %s %s", s.Instance, s.Outcome))
 }
