@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"unicode/utf8"
 
 	"github.com/dominikbraun/graph"
 
@@ -161,6 +163,14 @@ func plainValue(v *workflow.Value) any {
 			object[f.Key] = plainValue(f.Value)
 		}
 		return object
+	case workflow.Bool:
+		return v.Bool
+	case workflow.Int:
+		return json.Number(strconv.FormatInt(v.Int, 10))
+	case workflow.Text:
+		if utf8.ValidString(v.Text) {
+			return v.Text
+		}
 	}
 	text, err := json.Marshal(v)
 	if err != nil {

@@ -208,6 +208,7 @@ func (p *planner) round(ctx context.Context) ([]decision, error) {
 				d.identity = id
 			}
 			d.facts = facts
+			p.shareParts(n, &d)
 			decisions[n.index] = d
 		}
 		return nil
@@ -222,6 +223,18 @@ func (p *planner) digestPaths(ctx context.Context) error {
 	}
 	p.paths = pathDigests{}
 	return p.e.digestInputs(ctx, p.paths, p.nodes...)
+}
+
+// shareParts keeps the parts of a fingerprint once, of which the records that were read have copies: of
+// thousands of instances they are a large part of the memory.
+func (p *planner) shareParts(n *node, d *decision) {
+	if d.entry.Fingerprint == d.identity.fingerprint && len(d.entry.Parts) > 0 {
+		d.entry.Parts = d.identity.parts
+	}
+	if previous, ok := p.previous[n.instance]; ok && previous.Fingerprint == d.identity.fingerprint {
+		previous.Parts = d.identity.parts
+		p.previous[n.instance] = previous
+	}
 }
 
 // lookup answers with the outputs of what is reused.

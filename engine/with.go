@@ -182,6 +182,9 @@ func trailingNumber(s string) (string, int) {
 	for i > 0 && s[i-1] >= '0' && s[i-1] <= '9' {
 		i--
 	}
+	if i == len(s) {
+		return s, -1
+	}
 	n, err := strconv.Atoi(s[i:])
 	if err != nil {
 		return s, -1
