@@ -19,8 +19,28 @@ INLINE vb load_bytes(const unsigned char *p)
 	memcpy(&x, p, sizeof x);
 	return x;
 }
-INLINE vf of_bytes(vb x) { return __builtin_convertvector(__builtin_convertvector(x, vi), vf); }
-INLINE vf of_signed(vb x) { return __builtin_convertvector(__builtin_convertvector((vsb)x, vi), vf); }
+// Whole numbers of VL bytes or halves, by the instructions for it: compilers take convert apart into single bytes.
+#if VB == 64
+INLINE vi widen_bytes(vb x) { return (vi)_mm512_cvtepu8_epi32((__m128i)x); }
+INLINE vi widen_signed(vb x) { return (vi)_mm512_cvtepi8_epi32((__m128i)x); }
+INLINE vi widen_halves(vhalf x) { return (vi)_mm512_cvtepu16_epi32((__m256i)x); }
+#elif VB == 32
+typedef long long pair __attribute__((vector_size(16)));
+INLINE __m128i eight(vb x)
+{
+	long long low;
+	memcpy(&low, &x, sizeof low);
+	return (__m128i)(pair){low, 0};
+}
+INLINE vi widen_bytes(vb x) { return (vi)_mm256_cvtepu8_epi32(eight(x)); }
+INLINE vi widen_signed(vb x) { return (vi)_mm256_cvtepi8_epi32(eight(x)); }
+INLINE vi widen_halves(vhalf x) { return (vi)_mm256_cvtepu16_epi32((__m128i)x); }
+#else
+INLINE vi widen_bytes(vb x) { return __builtin_convertvector(x, vi); }
+INLINE vi widen_signed(vb x) { return __builtin_convertvector((vsb)x, vi); }
+INLINE vi widen_halves(vhalf x) { return __builtin_convertvector(x, vi); }
+#endif
+INLINE vf of_signed(vb x) { return __builtin_convertvector(widen_signed(x), vf); }
 
 // The exponent of a float16 moves by 112; the product also makes numbers without a leading bit right.
 INLINE float of_half(const unsigned char *p)
@@ -44,7 +64,7 @@ INLINE vf of_halves(const unsigned char *p)
 #if VB == 64
 	return (vf)_mm512_cvtph_ps((__m256i)s);
 #else
-	vw h = __builtin_convertvector(s, vw), b = (h & 0x7fff) << 13;
+	vw h = (vw)widen_halves(s), b = (h & 0x7fff) << 13;
 	b = (vw)((vf)b * 0x1p112f);
 	b |= (vw)((h & 0x7c00) == 0x7c00) & 0x7f800000;
 	return (vf)(b | (h & 0x8000) << 16);
@@ -66,7 +86,7 @@ FN void decode_bf16(float *dst, const unsigned char *src, len n)
 	for (; i + VL <= n; i += VL) {
 		vhalf s;
 		memcpy(&s, src + 2 * i, sizeof s);
-		store(dst + i, (vf)(__builtin_convertvector(s, vw) << 16));
+		store(dst + i, (vf)(widen_halves(s) << 16));
 	}
 	for (; i < n; i++) {
 		unsigned b = (unsigned)(src[2 * i] | src[2 * i + 1] << 8) << 16;
@@ -108,11 +128,10 @@ INLINE void decode_min(float *dst, const unsigned char *src, len n, const int fi
 			vf step = splat(d * (float)s), base = splat(dmin * (float)m);
 UNROLL
 			for (int i = 0; i < 32; i += VL) {
-				vb b = load_bytes(nibbles + j / 2 * 32 + i);
-				b = j & 1 ? b >> 4 : b & 15;
+				vi code = widen_bytes(load_bytes(nibbles + j / 2 * 32 + i)) >> (j & 1) * 4 & 15;
 				if (fifth)
-					b |= (load_bytes(high + i) >> j & 1) << 4;
-				vf x = step * of_bytes(b);
+					code |= (widen_bytes(load_bytes(high + i)) >> j & 1) << 4;
+				vf x = step * __builtin_convertvector(code, vf);
 				ROUNDED(x);
 				store(dst + j * 32 + i, x - base);
 			}
@@ -133,8 +152,8 @@ FN void decode_q6_k(float *dst, const unsigned char *src, len n)
 			vf step = splat(d * (float)(signed char)src[192 + j]);
 UNROLL
 			for (int i = 0; i < 16; i += VL) {
-				vb code = (load_bytes(low + i) >> (k / 4 * 4) & 15) | (load_bytes(high + i) >> (k / 2 * 2) & 3) << 4;
-				store(dst + j * 16 + i, step * of_signed(code - 32));
+				vi code = (widen_bytes(load_bytes(low + i)) >> (k / 4 * 4) & 15) | (widen_bytes(load_bytes(high + i)) >> (k / 2 * 2) & 3) << 4;
+				store(dst + j * 16 + i, step * __builtin_convertvector(code - 32, vf));
 			}
 		}
 	}
