@@ -188,7 +188,7 @@ func kindsOf(steps []string) map[string]int {
 
 // noProcessLeft looks at every process of the machine for one that runs this binary as a stage and
 // works for the project in dir. A killed process may take a moment to be gone.
-func noProcessLeft(t *testing.T, dir string) {
+func noProcessLeft(t testing.TB, dir string) {
 	t.Helper()
 	for _, pid := range processesOf(t, dir) {
 		// What is left must be on its way: signal 0 to a zombie or a process being torn down.

@@ -140,6 +140,7 @@ func repair(ctx context.Context, e *engine.Engine) error {
 func project(t testing.TB, yaml string) string {
 	t.Helper()
 	dir := t.TempDir()
+	t.Cleanup(func() { noProcessLeft(t, dir) }) // after the engines are: a stage that dies may still make a file
 	write(t, filepath.Join(dir, "so8t.yaml"), yaml)
 	return dir
 }

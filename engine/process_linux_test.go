@@ -13,7 +13,7 @@ import (
 
 // processesOf finds the processes whose executable is this test binary, serving a stage, and whose
 // open files or working directory lie below dir.
-func processesOf(t *testing.T, dir string) []int {
+func processesOf(t testing.TB, dir string) []int {
 	t.Helper()
 	self, err := os.Readlink("/proc/self/exe")
 	if err != nil {
