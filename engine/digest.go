@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -110,7 +111,7 @@ func (d *digester) folder(ctx context.Context, dir string) ([]manifest.File, err
 		files[i] = manifest.File{Path: f.rel, Bytes: f.info.Size()}
 		files[i].SHA256, errs[i] = d.file(filepath.Join(dir, filepath.FromSlash(f.rel)), f.info)
 	})
-	if err := firstError(errs); err != nil {
+	if err := cmp.Or(errs...); err != nil {
 		return nil, err
 	}
 	slices.SortFunc(files, func(a, b manifest.File) int { return strings.Compare(a.Path, b.Path) })
@@ -275,13 +276,4 @@ func parallel(workers, n int, f func(i int)) {
 		})
 	}
 	wg.Wait()
-}
-
-func firstError(errs []error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

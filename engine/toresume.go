@@ -10,10 +10,11 @@ import (
 
 // toResume finds the run that is meant. A running one that nobody holds was interrupted.
 func (e *Engine) toResume(ctx context.Context, name string) (string, error) {
+	named := name != "" && name != "latest"
 	var id string
 	var runs []state.Run
 	err := e.store.View(ctx, func(tx *state.Tx) error {
-		if name != "" && name != "latest" {
+		if named {
 			found, err := tx.FindRun(name)
 			if err != nil {
 				return err
@@ -29,7 +30,6 @@ func (e *Engine) toResume(ctx context.Context, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	named := name != "" && name != "latest"
 	cancelled := "" // the newest that is passed over
 	for _, r := range runs {
 		// Who cancelled a run wants no more of it, unless it is named.

@@ -105,7 +105,7 @@ type Lookup func(node, output string) (string, bool)
 // Resolve gives v as plain Go values: nil, bool, int64, float64, string, []any and
 // map[string]any, whose JSON encoding is deterministic. An output without a value (its stage was
 // skipped) leaves its field, or its element of a list, out; in a longer text it is empty. For
-// `with`, where no secret stands; see ResolveEnv.
+// `with`, where no secret stands.
 func Resolve(v *Value, outputs Lookup) any {
 	got, _ := resolve(v, outputs)
 	return got

@@ -40,17 +40,6 @@ stages:
 	}
 }
 
-func TestResolveEnv(t *testing.T) {
-	n := parseStage(t, "version: 1\nsecrets: S\nenv: {N: 1.50, T: a}\nstages: {a: {uses: x, env: {S: \"${secrets.S}\", B: \"Bearer ${secrets.S}!\", T: b}}}\n")
-	got, err := ResolveEnv(n.Env, func(name string) (string, bool) { return "<" + name + ">", true })
-	if want := map[string]string{"N": "1.50", "T": "b", "S": "<S>", "B": "Bearer <S>!"}; err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("%v %v", got, err)
-	}
-	if _, err := ResolveEnv(n.Env, func(string) (string, bool) { return "", false }); err == nil || !strings.Contains(err.Error(), `"S"`) {
-		t.Errorf("%v", err)
-	}
-}
-
 // What a file says is the same whatever the order of keys, the quotes, the style and the comments.
 func TestCanonical(t *testing.T) {
 	a := parseStage(t, "version: 1\nstages:\n  a: {uses: x, with: {b: [1, two], a: {c: 1.5, d: t}}}\n")
@@ -69,28 +58,6 @@ const demoSchema = `{"type":"object","additionalProperties":false,"required":["b
   "files":{"type":"array","items":{"type":"string","format":"path"}},
   "parts":{"type":"array","items":{"type":"object","properties":{"w":{"type":"number","default":1.5}}}},
   "named":{"type":"object","additionalProperties":{"type":"object","properties":{"k":{"type":"integer","default":2}}}}}}`
-
-func TestApplyDefaults(t *testing.T) {
-	with := map[string]any{"base": "m", "lora": map[string]any{"name": "x"}, "parts": []any{map[string]any{}}, "named": map[string]any{"q": map[string]any{}}}
-	got, err := ApplyDefaults(json.RawMessage(demoSchema), with)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := map[string]any{
-		"base": "m", "lora": map[string]any{"name": "x", "r": int64(64)}, "log": map[string]any{"every": "3m"},
-		"parts": []any{map[string]any{"w": 1.5}}, "named": map[string]any{"q": map[string]any{"k": int64(2)}},
-	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got  %v\nwant %v", got, want)
-	}
-	if len(with["lora"].(map[string]any)) != 1 {
-		t.Error("the argument was changed")
-	}
-	again, err := ApplyDefaults(json.RawMessage(demoSchema), got)
-	if err != nil || !reflect.DeepEqual(again, got) {
-		t.Errorf("written out defaults differ: %v %v", again, err)
-	}
-}
 
 func TestSchemaFields(t *testing.T) {
 	fields, err := SchemaFields(json.RawMessage(demoSchema))
